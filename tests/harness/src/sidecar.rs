@@ -11,7 +11,7 @@ mod process;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use proa_protocol::dapr::proto::runtime::v1::dapr_client::DaprClient;
+use proa_protocol::runtime::v1::dapr_client::DaprClient;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 

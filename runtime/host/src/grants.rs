@@ -1,0 +1,191 @@
+//! What one generation may reach: exactly what its configuration names, and what the resource lists on top.
+
+use crate::manifest::{Field, GrantKind, Manifest, StaticGrant};
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+/// A TCP endpoint. The host is a name or an address, lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    pub host: String,
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// `host:port`, `[v6]:port` or `host` with a default port.
+    pub fn parse(text: &str, default_port: Option<u16>) -> Option<Self> {
+        let text = text.trim();
+        let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+            let (host, tail) = rest.split_once(']')?;
+            (host, tail.strip_prefix(':'))
+        } else {
+            match text.rsplit_once(':') {
+                Some((host, port)) if !host.contains(':') => (host, Some(port)),
+                _ => (text, None),
+            }
+        };
+        let port = match port {
+            Some(port) => port.parse().ok()?,
+            None => default_port?,
+        };
+        (!host.is_empty()).then(|| Self { host: host.to_lowercase(), port })
+    }
+
+    /// The endpoint of an `http` or `https` URL.
+    pub fn of_url(text: &str) -> Option<Self> {
+        let (scheme, rest) = text.trim().split_once("://")?;
+        let port = match scheme.to_lowercase().as_str() {
+            "http" => 80,
+            "https" => 443,
+            _ => return None,
+        };
+        let authority = rest.split(['/', '?', '#']).next()?;
+        let authority = authority.rsplit_once('@').map_or(authority, |(_, a)| a);
+        Self::parse(authority, Some(port))
+    }
+}
+
+/// The grants of one generation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Grants {
+    pub tcp: Vec<Endpoint>,
+    pub files: Vec<PathBuf>,
+    pub dirs: Vec<PathBuf>,
+    /// Paths of databases; `:memory:` is always granted.
+    pub databases: Vec<PathBuf>,
+    pub environment: bool,
+}
+
+impl Grants {
+    /// What `properties` imply under the schema of `manifest`, and `allow_hosts` (`host:port`, comma separated) adds.
+    pub fn derive(manifest: &Manifest, properties: &[(String, String)], allow_hosts: Option<&str>) -> Result<Self, String> {
+        let mut grants = Self { environment: manifest.grants.contains(&StaticGrant::Environment), ..Self::default() };
+        for field in &manifest.metadata {
+            let set: Vec<&str> = properties
+                .iter()
+                .filter(|(n, v)| manifest.field(n).is_some_and(|f| f.name == field.name) && !v.is_empty())
+                .map(|(_, v)| v.as_str())
+                .collect();
+            let default = field.default.as_ref().and_then(|d| d.as_str()).filter(|_| set.is_empty());
+            for value in set.into_iter().chain(default) {
+                grants.add(field, value)?;
+            }
+        }
+        for host in allow_hosts.unwrap_or_default().split(',').filter(|h| !h.trim().is_empty()) {
+            let endpoint = Endpoint::parse(host, None).ok_or_else(|| format!("annotation proa.dev/allow-hosts: {host:?} is not host:port"))?;
+            grants.tcp.push(endpoint);
+        }
+        Ok(grants)
+    }
+
+    fn add(&mut self, field: &Field, value: &str) -> Result<(), String> {
+        match field.grant {
+            Some(GrantKind::Tcp) => {
+                for part in value.split(',').filter(|p| !p.trim().is_empty()) {
+                    let endpoint = Endpoint::parse(part, field.default_port)
+                        .ok_or_else(|| format!("metadata {}: {part:?} is not host:port", field.name))?;
+                    self.tcp.push(endpoint);
+                }
+            }
+            Some(GrantKind::Url) => {
+                self.tcp.push(Endpoint::of_url(value).ok_or_else(|| format!("metadata {}: {value:?} is not an http(s) URL", field.name))?);
+            }
+            Some(GrantKind::File) if !value.trim_start().starts_with("-----BEGIN") => self.files.push(value.into()),
+            Some(GrantKind::Dir) => self.dirs.push(value.into()),
+            Some(GrantKind::Sqlite) => self.databases.extend(database_path(value)),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// The file of an SQLite path or `file:` connection string; none for a database in memory.
+pub fn database_path(text: &str) -> Option<PathBuf> {
+    let text = text.trim();
+    let path = text.strip_prefix("file:").unwrap_or(text);
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let memory = path.is_empty() || path == ":memory:" || query.split('&').any(|p| p == "mode=memory");
+    (!memory).then(|| path.strip_prefix("//").unwrap_or(path).into())
+}
+
+/// Which addresses an instance may connect to: granted addresses, and those that granted names have resolved to.
+#[derive(Debug, Default)]
+pub struct Reach {
+    endpoints: Vec<Endpoint>,
+    resolved: Mutex<HashSet<SocketAddr>>,
+}
+
+impl Reach {
+    pub fn new(endpoints: Vec<Endpoint>) -> Self {
+        Self { endpoints, resolved: Mutex::default() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.endpoints.is_empty()
+    }
+
+    pub fn may_resolve(&self, name: &str) -> bool {
+        self.endpoints.iter().any(|e| e.host.eq_ignore_ascii_case(name))
+    }
+
+    /// Remembers what a granted name stands for.
+    pub fn learn(&self, name: &str, addresses: &[IpAddr]) {
+        let Ok(mut resolved) = self.resolved.lock() else { return };
+        // Addresses of a name that moves pile up slowly; a bound keeps a hostile resolver from filling memory.
+        if resolved.len() > 4096 {
+            resolved.clear();
+        }
+        for endpoint in self.endpoints.iter().filter(|e| e.host.eq_ignore_ascii_case(name)) {
+            resolved.extend(addresses.iter().map(|ip| SocketAddr::new(*ip, endpoint.port)));
+        }
+    }
+
+    pub fn may_connect(&self, address: SocketAddr) -> bool {
+        let literal = |e: &Endpoint| e.port == address.port() && e.host.parse::<IpAddr>().is_ok_and(|ip| ip == address.ip());
+        self.endpoints.iter().any(literal) || self.resolved.lock().is_ok_and(|r| r.contains(&address))
+    }
+
+    /// Names among the endpoints, which the guest's own resolver (WASI 0.2) is not asked about one by one.
+    pub fn names(&self) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.iter().filter(|e| e.host.parse::<IpAddr>().is_err())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints() {
+        let e = |t, p| Endpoint::parse(t, p).map(|e| (e.host, e.port));
+        assert_eq!(e("Redis:6379", None), Some(("redis".into(), 6379)));
+        assert_eq!(e("redis", Some(6379)), Some(("redis".into(), 6379)));
+        assert_eq!(e("redis", None), None);
+        assert_eq!(e("[::1]:80", None), Some(("::1".into(), 80)));
+        assert_eq!(e("host:port", None), None);
+        assert_eq!(Endpoint::of_url("https://u:p@Example.com/x?y").map(|e| (e.host, e.port)), Some(("example.com".into(), 443)));
+        assert_eq!(Endpoint::of_url("ftp://x"), None);
+    }
+
+    #[test]
+    fn reach_is_what_was_granted() {
+        let reach = Reach::new(vec![Endpoint { host: "db".into(), port: 5 }, Endpoint { host: "127.0.0.1".into(), port: 6 }]);
+        assert!(reach.may_connect("127.0.0.1:6".parse().unwrap()));
+        assert!(!reach.may_connect("127.0.0.1:5".parse().unwrap()));
+        reach.learn("DB", &["127.0.0.1".parse().unwrap()]);
+        assert!(reach.may_connect("127.0.0.1:5".parse().unwrap()));
+        reach.learn("other", &["10.0.0.1".parse().unwrap()]);
+        assert!(!reach.may_connect("10.0.0.1:5".parse().unwrap()));
+    }
+
+    #[test]
+    fn databases() {
+        assert_eq!(database_path(":memory:"), None);
+        assert_eq!(database_path("file::memory:?cache=shared"), None);
+        assert_eq!(database_path("file:/a/b.db?_pragma=x"), Some("/a/b.db".into()));
+        assert_eq!(database_path("data.db"), Some("data.db".into()));
+    }
+}

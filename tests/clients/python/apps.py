@@ -1,0 +1,116 @@
+"""The two apps: FastAPI with dapr-ext-fastapi, and a gRPC app with dapr-ext-grpc. Both note what they receive."""
+
+import threading
+import time
+
+import uvicorn
+from dapr.clients.grpc._response import TopicEventResponse
+from dapr.ext.fastapi import DaprApp
+from dapr.ext.grpc import App, BindingRequest
+from fastapi import FastAPI, Request
+
+from sidecar import free_port
+
+BROKERS = ["pubsub-memory", "pubsub-redis"]
+
+
+class Inbox:
+    """What arrived, by place; `wait` looks until an entry satisfies the condition."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.entries = {}
+
+    def put(self, place, entry):
+        with self.lock:
+            self.entries.setdefault(place, []).append(entry)
+
+    def all(self, place):
+        with self.lock:
+            return list(self.entries.get(place, []))
+
+    def wait(self, place, condition=lambda entry: True, seconds=15):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            for entry in self.all(place):
+                if condition(entry):
+                    return entry
+            time.sleep(0.02)
+        raise AssertionError(f"nothing fitting arrived at {place}: {self.all(place)}")
+
+
+class HttpApp:
+    def __init__(self):
+        self.inbox = Inbox()
+        self.port = free_port()
+        web = FastAPI()
+        dapr = DaprApp(web)
+        for broker in BROKERS:
+            dapr.subscribe(pubsub=broker, topic="programmed", route=f"/programmed/{broker}")(self.event_at("programmed"))
+            dapr.subscribe(pubsub=broker, topic="again", route=f"/again/{broker}")(self.second_time())
+
+        web.post("/declared")(self.event_at("declared"))
+
+        @web.post("/cron")
+        async def tick(request: Request):
+            self.inbox.put("cron", dict(request.headers))
+            return {}
+
+        @web.api_route("/echo", methods=["GET", "POST", "PUT"])
+        async def echo(request: Request):
+            return {"method": request.method, "body": (await request.body()).decode()}
+
+        self.server = uvicorn.Server(uvicorn.Config(web, host="127.0.0.1", port=self.port, log_level="warning"))
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+
+    def event_at(self, place):
+        async def receive(request: Request):
+            self.inbox.put(place, await request.json())
+            return {"status": "SUCCESS"}
+
+        return receive
+
+    def second_time(self):
+        """Asks for a retry the first time it sees an event id."""
+        seen = set()
+
+        async def receive(request: Request):
+            event = await request.json()
+            self.inbox.put("again", event)
+            if event["id"] in seen:
+                return {"status": "SUCCESS"}
+            seen.add(event["id"])
+            return {"status": "RETRY"}
+
+        return receive
+
+    def close(self):
+        self.server.should_exit = True
+        self.thread.join(10)
+
+
+class GrpcApp:
+    def __init__(self):
+        self.inbox = Inbox()
+        self.port = free_port()
+        self.app = App()
+        for broker in BROKERS:
+            self.app.subscribe(pubsub_name=broker, topic="programmed")(self.event)
+
+        @self.app.binding("cron")
+        def tick(request: BindingRequest):
+            self.inbox.put("cron", dict(request.metadata))
+
+        self.thread = threading.Thread(target=self.app.run, args=(self.port, "127.0.0.1"), daemon=True)
+        self.thread.start()
+
+    def event(self, event):
+        self.inbox.put("programmed", {"id": event.EventID(), "data": event.Data(), "type": event.EventType(), "topic": event.Subject()})
+        return TopicEventResponse("success")
+
+    def close(self):
+        self.app.stop()
+        self.thread.join(10)

@@ -1,0 +1,43 @@
+//! From a broker or a schedule to the app: every way of subscribing, what the app's answer means, what happens to what it
+//! refuses.
+
+/// One test per broker and app protocol for each case `async fn case(bench: &Bench)`.
+macro_rules! over_every_broker {
+    ($($case:ident),* $(,)?) => {
+        over_every_broker!(@broker in_memory InMemory, $($case),*);
+        over_every_broker!(@broker redis Redis, $($case),*);
+    };
+    (@broker $module:ident $broker:ident, $($case:ident),*) => {
+        mod $module {
+            over_every_broker!(@app http_app Http $broker, $($case),*);
+            over_every_broker!(@app grpc_app Grpc $broker, $($case),*);
+        }
+    };
+    (@app $module:ident $wire:ident $broker:ident, $($case:ident),*) => {
+        mod $module {
+            $(#[tokio::test] async fn $case() {
+                let bench = crate::brokers::Bench::new(crate::brokers::Broker::$broker, proa_harness::Wire::$wire).await;
+                super::super::$case(bench).await
+            })*
+        }
+    };
+}
+
+#[path = "delivery/answers.rs"]
+mod answers;
+#[path = "delivery/bindings.rs"]
+mod bindings;
+#[path = "delivery/brokers.rs"]
+mod brokers;
+#[path = "delivery/bulk.rs"]
+mod bulk;
+#[path = "delivery/raw.rs"]
+mod raw;
+#[path = "delivery/redis.rs"]
+mod redis;
+#[path = "delivery/routing.rs"]
+mod routing;
+#[path = "delivery/streaming.rs"]
+mod streaming;
+#[path = "delivery/subscriptions.rs"]
+mod subscriptions;
