@@ -25,7 +25,7 @@ impl Component for RateLimit {
         const NAME: &str = "maxRequestsPerSecond";
         let rate = Properties::from(&config).number::<f64>(NAME)?.unwrap_or(DEFAULT_RATE);
         if !rate.is_finite() || rate <= 0.0 {
-            return Err(invalid(NAME, format!("metadata property {NAME} must be a positive value")));
+            return Err(invalid(NAME, "must be a positive value"));
         }
         Ok(Self { buckets: RefCell::new(Buckets::new(rate)), started: Instant::now() })
     }

@@ -16,7 +16,7 @@ impl Component for File {
     async fn init(config: Config) -> Result<Self, InitError> {
         let properties = Properties::from(&config);
         let path = properties.get("secretsFile").ok_or_else(|| InitError::Other("missing local secrets file in metadata".into()))?;
-        let text = proa_sdk::files::read(path).map_err(|why| InitError::Other(format!("open {path}: {why}")))?;
+        let text = proa_sdk::files::read(path).map_err(|why| InitError::Other(format!("open {why}")))?;
         // `null` is an empty file to Dapr too.
         let file: Option<serde_json::Map<_, _>> = serde_json::from_str(&String::from_utf8_lossy(&text))
             .map_err(|e| InitError::Property(("secretsFile".into(), format!("{path} does not hold a JSON object: {e}"))))?;

@@ -8,7 +8,7 @@ const STEP: u32 = 1000;
 
 pub async fn list(client: &Client, pattern: &str, page_size: u32, token: Option<&str>) -> Result<Page, Error> {
     if pattern.is_empty() {
-        return Err(Error::InvalidArgument("pattern cannot be empty".into()));
+        return Err(Error::InvalidArgument("keys like pattern cannot be empty".into()));
     }
     let glob = glob(pattern);
     let mut keys = Vec::new();
@@ -52,7 +52,7 @@ fn page(keys: Vec<String>, page_size: u32, token: Option<&str>) -> Page {
 /// SQL's LIKE as a pattern of Redis.
 fn glob(like: &str) -> String {
     let mut out = String::with_capacity(like.len() + 8);
-    let mut literal = |out: &mut String, c: char| {
+    let literal = |out: &mut String, c: char| {
         if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^') {
             out.push('\\');
         }

@@ -43,7 +43,7 @@ for i, key in ipairs(KEYS) do
     local have, foreign = version(key, json)
     if foreign then redis.call('DEL', key) end
     if json then
-      local guard = guarded(key, true) or ARGV[at + 5] == '1'
+      local guard = ARGV[at + 5] == '1'
       redis.call('JSON.SET', key, '$', ARGV[at + 4])
       if guard then redis.call('JSON.SET', key, '.first-write', 0) end
       redis.call('JSON.SET', key, '.version', (tonumber(have or want) or 0) + 1)

@@ -5,6 +5,8 @@ use proa_sdk::sqlite::{Statement, Value, statement};
 use proa_sdk::state::{Concurrency, DeleteRequest, Encoding, Error, GetRequest, Item, Metadata, SetRequest};
 
 const LIVE: &str = "(expiration_time IS NULL OR expiration_time > CURRENT_TIMESTAMP)";
+/// The moment at which an item expires: a number of seconds from now, or never for NULL.
+const EXPIRES: &str = "DATETIME(CURRENT_TIMESTAMP, ?)";
 /// SQLite's own limit of parameters in one statement is 32 766.
 const KEYS_AT_ONCE: usize = 1000;
 
@@ -12,9 +14,9 @@ fn text(value: impl Into<String>) -> Value {
     Value::Text(value.into())
 }
 
-/// The SQL expression of the moment at which the item expires.
-fn expiration(metadata: &Metadata) -> Result<String, Error> {
-    let Some((_, value)) = metadata.iter().find(|(n, v)| n == "ttlInSeconds" && !v.is_empty()) else { return Ok("NULL".into()) };
+/// Parameter of `EXPIRES`.
+fn expiration(metadata: &Metadata) -> Result<Value, Error> {
+    let Some((_, value)) = metadata.iter().find(|(n, v)| n == "ttlInSeconds" && !v.is_empty()) else { return Ok(Value::Null) };
     let wrong = |why: String| Error::InvalidArgument(format!("error parsing TTL: incorrect value for metadata 'ttlInSeconds': {why}"));
     let seconds: i64 = value.parse().map_err(|e: std::num::ParseIntError| {
         let overflow = matches!(e.kind(), std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow);
@@ -22,8 +24,8 @@ fn expiration(metadata: &Metadata) -> Result<String, Error> {
     })?;
     match seconds {
         s if s < -1 || s > i32::MAX.into() => Err(wrong("must be -1 or greater".into())),
-        s if s > 0 => Ok(format!("DATETIME(CURRENT_TIMESTAMP, '+{s} seconds')")),
-        _ => Ok("NULL".into()),
+        s if s > 0 => Ok(text(format!("+{s} seconds"))),
+        _ => Ok(Value::Null),
     }
 }
 
@@ -49,24 +51,24 @@ pub fn set(table: &str, set: &SetRequest) -> Result<Statement, Error> {
     let (value, binary) = encode(set)?;
     let (value, binary, etag) = (text(value), Value::Integer(binary.into()), text(uuid::Uuid::new_v4().to_string()));
     let columns = "(key, value, is_binary, etag, expiration_time, update_time)";
-    let row = format!("?, ?, ?, ?, {expiration}, CURRENT_TIMESTAMP");
+    let row = format!("?, ?, ?, ?, {EXPIRES}, CURRENT_TIMESTAMP");
     let key = || text(set.key.clone());
     Ok(match (wanted(&set.etag), set.concurrency) {
         (Some(old), _) => Statement {
             sql: format!(
-                "UPDATE {table} SET value = ?, is_binary = ?, etag = ?, expiration_time = {expiration}, update_time = CURRENT_TIMESTAMP
+                "UPDATE {table} SET value = ?, is_binary = ?, etag = ?, expiration_time = {EXPIRES}, update_time = CURRENT_TIMESTAMP
                  WHERE key = ? AND etag = ? AND {LIVE}"
             ),
-            parameters: vec![value, binary, etag, key(), text(old.clone())],
+            parameters: vec![value, binary, etag, expiration, key(), text(old.clone())],
             require_changes: Some(1),
         },
         // A row that has expired and was not deleted yet counts as absent.
         (None, Concurrency::FirstWrite) => Statement {
             sql: format!("INSERT OR REPLACE INTO {table} {columns} SELECT {row} WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE key = ? AND {LIVE})"),
-            parameters: vec![key(), value, binary, etag, key()],
+            parameters: vec![key(), value, binary, etag, expiration, key()],
             require_changes: Some(1),
         },
-        (None, _) => statement(format!("INSERT OR REPLACE INTO {table} {columns} VALUES ({row})"), vec![key(), value, binary, etag]),
+        (None, _) => statement(format!("INSERT OR REPLACE INTO {table} {columns} VALUES ({row})"), vec![key(), value, binary, etag, expiration]),
     })
 }
 

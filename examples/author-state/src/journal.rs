@@ -39,7 +39,9 @@ pub struct Change {
 }
 
 pub struct Journal {
-    file: File,
+    /// Two handles: what is opened to append does not read at a place of its own choosing on WASI.
+    reader: File,
+    writer: File,
     sync: bool,
     /// How much of the file is in `items`.
     read: u64,
@@ -51,13 +53,14 @@ pub struct Journal {
 impl Journal {
     pub fn open(dir: &Path, sync: bool) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let file = OpenOptions::new().create(true).read(true).append(true).open(dir.join("journal.jsonl"))?;
-        let mut journal = Self { file, sync, read: 0, lines: 0, items: HashMap::new() };
-        journal.catch_up()?;
-        let torn = journal.file.metadata()?.len() - journal.read;
+        let path = dir.join("journal.jsonl");
+        let writer = OpenOptions::new().create(true).append(true).open(&path)?;
+        let reader = File::open(&path)?;
+        let mut journal = Self { reader, writer, sync, read: 0, lines: 0, items: HashMap::new() };
+        let torn = journal.take_in()?;
         if torn > 0 {
             proa_sdk::log::warn(format!("{torn} bytes of an unfinished write are dropped"));
-            journal.file.set_len(journal.read)?;
+            journal.writer.set_len(journal.read)?;
         }
         Ok(journal)
     }
@@ -73,18 +76,26 @@ impl Journal {
 
     /// Takes in the lines that are new in the file.
     pub fn catch_up(&mut self) -> io::Result<()> {
-        if self.file.metadata()?.len() <= self.read {
-            return Ok(());
+        if self.reader.metadata()?.len() > self.read {
+            self.take_in()?;
         }
+        Ok(())
+    }
+
+    /// How many bytes stand behind the last complete line.
+    fn take_in(&mut self) -> io::Result<usize> {
         let mut fresh = Vec::new();
-        self.file.seek(SeekFrom::Start(self.read))?;
-        self.file.read_to_end(&mut fresh)?;
-        for line in fresh.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")) {
+        self.reader.seek(SeekFrom::Start(self.read))?;
+        self.reader.read_to_end(&mut fresh)?;
+        for line in fresh.split_inclusive(|byte| *byte == b'\n') {
+            if !line.ends_with(b"\n") {
+                return Ok(line.len());
+            }
             let changes: Vec<Change> = serde_json::from_slice(line)
                 .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {e}", self.lines + 1)))?;
             self.apply(changes, line.len() as u64);
         }
-        Ok(())
+        Ok(0)
     }
 
     fn apply(&mut self, changes: Vec<Change>, length: u64) {
@@ -99,18 +110,18 @@ impl Journal {
     }
 
     /// Writes one transaction. An error leaves the items as they were, and the file without the line or with a torn one.
-    pub fn append(&mut self, changes: Vec<Change>) -> io::Result<()> {
+    pub fn append(&mut self, changes: &[Change]) -> io::Result<()> {
         if changes.is_empty() {
             return Ok(());
         }
-        let mut line = serde_json::to_vec(&changes)?;
+        let mut line = serde_json::to_vec(changes)?;
         line.push(b'\n');
-        let written = self.file.write_all(&line).and_then(|()| if self.sync { self.file.sync_data() } else { Ok(()) });
+        let written = self.writer.write_all(&line).and_then(|()| if self.sync { self.writer.sync_data() } else { Ok(()) });
         if let Err(error) = written {
-            self.file.set_len(self.read)?;
+            self.writer.set_len(self.read)?;
             return Err(error);
         }
-        self.apply(changes, line.len() as u64);
-        Ok(())
+        // Read back rather than assumed: a second instance may have written a line just before.
+        self.catch_up()
     }
 }

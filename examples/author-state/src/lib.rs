@@ -74,7 +74,7 @@ impl JournalStore {
         let mut journal = self.journal.borrow_mut();
         journal.catch_up().map_err(unavailable)?;
         let changes = operations.into_iter().map(|o| check(&journal, o)).collect::<Result<Vec<_>, _>>()?;
-        journal.append(changes).map_err(unavailable)
+        journal.append(&changes).map_err(unavailable)
     }
 }
 

@@ -1,1 +1,24 @@
+//! What the sidecar means: slots, the one call path, the services of the building blocks, delivery, and the reconciliation of resources.
+//!
+//! Transports call [`services`]; the application is reached through [`app::AppChannel`]. Nothing here knows how bytes arrive.
 
+pub mod app;
+mod call;
+pub mod cloud_event;
+mod delivery;
+mod encryption;
+pub mod health;
+mod input;
+pub mod metrics;
+pub mod options;
+mod prepare;
+mod reconcile;
+pub mod runtime;
+mod scopes;
+pub mod services;
+pub mod slots;
+
+pub use health::Health;
+pub use metrics::Metrics;
+pub use options::{AppHealth, AppProtocol, Cx, RuntimeOptions, Transport};
+pub use runtime::{Runtime, StartError};

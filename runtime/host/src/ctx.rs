@@ -48,7 +48,7 @@ struct Limiter {
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let allowed = desired <= self.limit;
+        let allowed = self.used + (desired - current) as u64 <= self.limit as u64;
         if allowed {
             self.used += (desired - current) as u64;
             self.stats.memory.fetch_add((desired - current) as u64, Ordering::Relaxed);
@@ -91,6 +91,10 @@ impl Ctx {
         if grants.environment {
             let granted = std::env::vars().filter(|(n, _)| n != "APP_API_TOKEN" && !n.starts_with("DAPR_"));
             wasi.envs(&granted.collect::<Vec<_>>());
+        }
+        // The local time zone is no secret, and schedules mean it.
+        if let Ok(zone) = std::env::var("TZ") {
+            wasi.env("TZ", zone);
         }
         for dir in &grants.dirs {
             // The folder may be the component's to make; one that cannot be made shows when the guest looks for it.

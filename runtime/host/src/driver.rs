@@ -21,6 +21,8 @@ use wasmtime::component::Accessor;
 /// Calls that may wait for one instance.
 const QUEUE: usize = 4096;
 
+const UNKNOWN: &str = "it ended";
+
 /// Why a component did not answer. What it answered, good or bad, is the kind's own business.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CallError {
@@ -69,7 +71,7 @@ struct Reply<R> {
 impl<R> Drop for Reply<R> {
     fn drop(&mut self) {
         if let Some(sender) = self.sender.take() {
-            let why = self.ended.get().cloned().unwrap_or_else(|| "it ended".into());
+            let why = self.ended.get().cloned().unwrap_or_else(|| UNKNOWN.into());
             let error = if self.started { CallError::Trapped(why) } else { CallError::NotStarted(why) };
             // Nobody waits any more: then nobody misses the answer.
             let _ = sender.send(Err(error));
@@ -107,17 +109,23 @@ impl Line {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => return Err(CallError::Busy),
             Err(mpsc::error::TrySendError::Closed(_)) => {
-                return Err(CallError::NotStarted(self.ended.get().cloned().unwrap_or_else(|| "it ended".into())));
+                return Err(CallError::NotStarted(self.ended.get().cloned().unwrap_or_else(|| UNKNOWN.into())));
             }
         }
-        let gone = || CallError::Trapped("it ended".into());
-        match limit {
-            None => answer.await.unwrap_or_else(|_| Err(gone())),
-            Some(limit) => match tokio::time::timeout(limit, answer).await {
-                Ok(answer) => answer.unwrap_or_else(|_| Err(gone())),
-                Err(_) => Err(CallError::Deadline(limit)),
-            },
+        let answer = match limit {
+            None => answer.await,
+            Some(limit) => tokio::time::timeout(limit, answer).await.map_err(|_| CallError::Deadline(limit))?,
+        };
+        match answer.unwrap_or_else(|_| Err(CallError::Trapped(UNKNOWN.into()))) {
+            Err(CallError::Trapped(_)) => Err(CallError::Trapped(self.reason().await)),
+            answer => answer,
         }
+    }
+
+    /// Why the instance ended. A call learns of the end a moment before the reason is written down.
+    async fn reason(&self) -> Arc<str> {
+        let _ = tokio::time::timeout(Duration::from_millis(100), self.over.cancelled()).await;
+        self.ended.get().cloned().unwrap_or_else(|| UNKNOWN.into())
     }
 }
 

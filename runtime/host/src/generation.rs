@@ -147,6 +147,26 @@ impl Generation {
     pub fn has(&self, interface: fn(&crate::exports::Indices) -> bool) -> bool {
         interface(&self.plan.module.indices)
     }
+    /// Whether no call is waiting or running.
+    pub fn idle(&self) -> bool {
+        self.seats.iter().all(|s| s.line.load().load.load(Ordering::Relaxed) == 0)
+    }
+    /// Closes the instances now, calls or none; what is called afterwards is told that it did not begin.
+    pub async fn release(&self) {
+        for seat in &self.seats {
+            let line = seat.line.load_full();
+            let (over, empty) = (line.over.clone(), Line::new().0);
+            let _ = empty.ended.set("it was released for its successor".into());
+            seat.line.store(empty);
+            drop(line);
+            // The guest's own close is bounded; this is not longer.
+            let _ = tokio::time::timeout(Duration::from_secs(3), over.cancelled()).await;
+        }
+    }
+    /// Drops the instances with whatever they are doing.
+    pub fn kill(&self) {
+        self.seats.iter().for_each(|s| s.line.load().kill.cancel());
+    }
     /// How long a call may take before it is given up.
     pub fn call_timeout(&self) -> Duration {
         self.plan.call_timeout
@@ -182,6 +202,24 @@ impl Generation {
             replace(&self.plan, seat, "a call did not return within its deadline");
         }
         outcome
+    }
+
+    /// Waits, for a second at most, until an instance that ended has its successor: for calls that cannot be repeated.
+    pub(crate) async fn ready(&self) {
+        for _ in 0..1000 {
+            match self.seat() {
+                Some(seat) if seat.line.load().ended.get().is_some() => tokio::time::sleep(Duration::from_millis(1)).await,
+                _ => return,
+            }
+        }
+    }
+
+    /// Puts a fresh instance in the place of one that does not answer.
+    pub(crate) fn retire(&self, why: &'static str) {
+        self.plan.stats.deadlines.fetch_add(1, Ordering::Relaxed);
+        if let Some(seat) = self.seat() {
+            replace(&self.plan, seat, why);
+        }
     }
 
     /// The instance with the fewest calls.
@@ -297,7 +335,10 @@ fn watch(plan: &Arc<Plan>, seat: &Arc<Seat>) {
             let lived = tokio::time::Instant::now();
             ended(&line).await;
             let Some(strong) = seat.upgrade() else { return };
-            if strong.line.load().ended.get().is_none() {
+            let (is_over, has_ended) = { let l = strong.line.load(); (l.over.is_cancelled(), l.ended.get().is_some()) };
+            if !is_over {
+                // Another instance has taken the seat, or the seat was given up.
+                if has_ended { return; }
                 continue;
             }
             failures = if lived.elapsed() > Duration::from_secs(60) { 0 } else { failures + 1 };

@@ -76,7 +76,7 @@ pub(crate) async fn facts(store: &mut Store<Ctx>, exports: &Exports) -> Result<F
 }
 
 /// The most that a snapshot may hold.
-const SNAPSHOT: usize = 1 << 30;
+const SNAPSHOT: usize = 256 << 20;
 
 pub(crate) async fn save(accessor: &Accessor<Ctx>, exports: &Exports) -> Result<std::result::Result<Vec<u8>, String>> {
     let Some(snapshot) = &exports.snapshot else { return Ok(Err("no snapshot".into())) };

@@ -17,7 +17,7 @@ pub mod kinds;
 pub mod manifest;
 pub mod middleware;
 pub mod module;
-mod start;
+pub mod start;
 pub mod wit;
 
 pub use driver::CallError;

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body_util::BodyExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -47,7 +48,8 @@ impl Generation {
         }
         let (exchange, head, guard) = Exchange::new(request, next);
         let shared = exchange.shared();
-        let reply = self
+        self.ready().await;
+        let call = self
             .call_within(None, move |accessor, exports| {
                 Box::pin(async move {
                     let handler = exports.handler.as_ref().ok_or_else(|| wasmtime::format_err!("middleware/handler is not exported"))?;
@@ -58,8 +60,8 @@ impl Generation {
                         Err(error) => Ok(Err(error)),
                     }
                 })
-            })
-            .await?;
+            });
+        let reply = self.watched(call, &shared).await?;
         let response = reply.map_err(|error| match shared.lock().ok().and_then(|mut inner| inner.failure.take()) {
             Some(cause) => StageError::Next(cause),
             None => StageError::Guest(error_text(&error)),
@@ -67,6 +69,25 @@ impl Generation {
         // The request goes on living in its response body: only a caller that went away cancels it.
         guard.disarm();
         Ok(response.map_err(StageError::Guest)?)
+    }
+
+    /// Bounds the time that a stage takes for itself; what the rest of the pipeline takes is not the stage's.
+    async fn watched<R>(&self, call: impl Future<Output = Result<R, CallError>>, shared: &Arc<std::sync::Mutex<exchange::Inner>>) -> Result<R, CallError> {
+        const LOOK: Duration = Duration::from_millis(500);
+        let mut call = std::pin::pin!(call);
+        let mut own = Duration::ZERO;
+        loop {
+            if let Ok(answer) = tokio::time::timeout(LOOK, &mut call).await {
+                return answer;
+            }
+            if !shared.lock().is_ok_and(|inner| inner.in_next) {
+                own += LOOK;
+            }
+            if own >= self.call_timeout() {
+                self.retire("a stage did not return within its deadline");
+                return Err(CallError::Deadline(self.call_timeout()));
+            }
+        }
     }
 
     async fn handle_phases(&self, request: http::Request<Body>, next: Arc<dyn Service>) -> Result<http::Response<Body>, StageError> {

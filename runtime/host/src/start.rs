@@ -136,7 +136,13 @@ impl Host {
     /// The module for a type: the file that the resource names, or one of `files` that claims the type, or the shipped one.
     pub fn find(&self, component_type: &str, version: &str, named: Option<&Path>, files: &[PathBuf]) -> Result<Found, StartError> {
         if let Some(path) = named {
-            return Ok(Found::File(ModuleFile::read(path)?));
+            let file = ModuleFile::read(path)?;
+            if !file.manifest.implements(component_type, version) {
+                let types = file.manifest.types.iter().map(|t| format!("{} {}", t.name, t.versions.join("/"))).collect::<Vec<_>>().join(", ");
+                let why = format!("it implements {types}, not {component_type} {version}");
+                return Err(ModuleError::Manifest { path: path.to_owned(), why }.into());
+            }
+            return Ok(Found::File(file));
         }
         let mut broken = None;
         for path in files {

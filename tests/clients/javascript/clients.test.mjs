@@ -62,9 +62,9 @@ for (const [label, protocol] of [["http", HTTP], ["grpc", GRPC]]) {
 
       test(`state ${store}: time to live`, async () => {
         const key = name();
-        await client.state.save(store, [{ key, value: "short", metadata: { ttlInSeconds: "1" } }]);
+        await client.state.save(store, [{ key, value: "short", metadata: { ttlInSeconds: "2" } }]);
         assert.equal(await client.state.get(store, key), "short");
-        await until("expiry", async () => (await client.state.get(store, key)) === "", 5);
+        await until("expiry", async () => (await client.state.get(store, key)) === "", 8);
       });
     }
 

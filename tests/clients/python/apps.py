@@ -47,7 +47,6 @@ class HttpApp:
         dapr = DaprApp(web)
         for broker in BROKERS:
             dapr.subscribe(pubsub=broker, topic="programmed", route=f"/programmed/{broker}")(self.event_at("programmed"))
-            dapr.subscribe(pubsub=broker, topic="again", route=f"/again/{broker}")(self.second_time())
 
         web.post("/declared")(self.event_at("declared"))
 
@@ -70,20 +69,6 @@ class HttpApp:
         async def receive(request: Request):
             self.inbox.put(place, await request.json())
             return {"status": "SUCCESS"}
-
-        return receive
-
-    def second_time(self):
-        """Asks for a retry the first time it sees an event id."""
-        seen = set()
-
-        async def receive(request: Request):
-            event = await request.json()
-            self.inbox.put("again", event)
-            if event["id"] in seen:
-                return {"status": "SUCCESS"}
-            seen.add(event["id"])
-            return {"status": "RETRY"}
 
         return receive
 

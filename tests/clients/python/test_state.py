@@ -61,9 +61,9 @@ def test_wrong_etag_is_refused(client, store, name):
 
 
 def test_ttl(client, store, name):
-    client.save_state(store, name, "short", state_metadata={"ttlInSeconds": "1"})
+    client.save_state(store, name, "short", state_metadata={"ttlInSeconds": "2"})
     assert client.get_state(store, name).data == b"short"
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 8
     while client.get_state(store, name).data and time.monotonic() < deadline:
         time.sleep(0.1)
     assert client.get_state(store, name).data == b""

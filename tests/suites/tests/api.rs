@@ -50,6 +50,8 @@ mod lifecycle;
 mod metadata;
 #[path = "api/publish.rs"]
 mod publish;
+#[path = "api/redis_connections.rs"]
+mod redis_connections;
 #[path = "api/secrets.rs"]
 mod secrets;
 #[path = "api/state.rs"]
@@ -58,6 +60,8 @@ mod state;
 mod state_encryption;
 #[path = "api/state_errors.rs"]
 mod state_errors;
+#[path = "api/state_etags.rs"]
+mod state_etags;
 #[path = "api/state_prefix.rs"]
 mod state_prefix;
 #[path = "api/state_ttl.rs"]

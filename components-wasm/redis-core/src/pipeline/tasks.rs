@@ -49,6 +49,8 @@ async fn write(shared: &Shared, mut writer: Writer) -> Error {
             Poll::Ready(())
         })
         .await;
+        // Calls that arrived together are queued one after the other: giving way once lets them all into this write.
+        proa_sdk::wit_bindgen::yield_async().await;
         std::mem::swap(&mut *shared.queued.borrow_mut(), &mut outgoing);
         if let Err(error) = writer.write_all(&mut outgoing).await {
             return Error::network(error);

@@ -20,6 +20,8 @@ pub struct Inner {
     request_body: Option<Body>,
     response: Option<http::response::Parts>,
     response_body: Option<Body>,
+    /// Whether the rest of the pipeline has the request now.
+    pub in_next: bool,
     /// What `next` failed with, so that the caller gets it and not the guest's retelling.
     pub failure: Option<BoxError>,
 }
@@ -50,7 +52,7 @@ impl Exchange {
     pub fn new(request: http::Request<Body>, next: Arc<dyn Service>) -> (Self, RequestHead, Guard) {
         let (parts, body) = request.into_parts();
         let head = head::request_head(&parts);
-        let inner = Inner { request: Some(parts), request_body: Some(body), response: None, response_body: None, failure: None };
+        let inner = Inner { request: Some(parts), request_body: Some(body), response: None, response_body: None, in_next: false, failure: None };
         let cancel = CancellationToken::new();
         let guard = Guard(cancel.clone().drop_guard());
         (Self { inner: Arc::new(Mutex::new(inner)), next, cancel }, head, guard)
@@ -149,12 +151,14 @@ impl HostExchangeWithStore<Ctx> for OnCtx {
         }
         let request = http::Request::from_parts(parts, body);
         // In a task of its own: what follows must not run inside this guest's event loop.
+        locked(&inner)?.in_next = true;
         let mut task = AbortOnDrop(tokio::spawn(async move { next.call(request).await }));
         let answer = tokio::select! {
             answer = &mut task.0 => answer,
             () = cancel.cancelled() => return Ok(Err(Error::Broken("the client went away".into()))),
         };
         let mut inner = locked(&inner)?;
+        inner.in_next = false;
         match answer {
             Ok(Ok(response)) => {
                 let (parts, body) = response.into_parts();

@@ -32,7 +32,7 @@ pub fn request_head(parts: &request::Parts) -> RequestHead {
     let host = || parts.headers.get(http::header::HOST).and_then(|h| h.to_str().ok()).unwrap_or_default().to_owned();
     let mut list = headers(&parts.headers);
     if let Some(Peer(peer)) = parts.extensions.get() {
-        list.push((PEER.to_owned(), peer.ip().to_string().into_bytes()));
+        list.push((PEER.to_owned(), peer.to_string().into_bytes()));
     }
     RequestHead {
         method: parts.method.as_str().to_owned(),

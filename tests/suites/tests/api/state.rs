@@ -1,13 +1,13 @@
-//! Reading, writing, deleting, one key at a time, in bulk and in transactions; etags.
+//! Reading, writing, deleting, one key at a time, in bulk and in transactions.
 
 use bytes::Bytes;
+use proa_harness::Item;
 use proa_harness::api::Operation;
 use proa_harness::protocol::common::v1::StateItem;
 use proa_harness::protocol::runtime::v1 as pb;
-use proa_harness::{Api, Item};
 use serde_json::{Value, json};
-use tonic::Code;
 
+use crate::state_etags::stale_etag;
 use crate::stores::{Place, Store};
 
 over_every_store!(
@@ -23,11 +23,6 @@ over_every_store!(
     a_transaction_applies_every_step,
     a_transaction_applies_all_or_nothing,
     an_empty_transaction_is_accepted,
-    a_stale_etag_is_refused,
-    a_stale_etag_does_not_delete,
-    an_etag_of_a_missing_key_is_refused,
-    first_write_wins_without_an_etag,
-    parallel_writers_with_etags_lose_no_update,
 );
 
 async fn a_key_is_written_read_and_deleted(place: &Place) {
@@ -41,15 +36,31 @@ async fn a_key_is_written_read_and_deleted(place: &Place) {
     api.put("store", "k", "two").await;
     let second = api.get("store", "k").await.expect("get");
     assert_eq!(second.json(), json!("two"));
-    assert!(first.etag.is_some() && second.etag.is_some() && first.etag != second.etag, "{first:?} {second:?}");
+    assert!(
+        first.etag.is_some() && second.etag.is_some() && first.etag != second.etag,
+        "{first:?} {second:?}"
+    );
 
-    api.remove("store", &Item::new("k", Value::Null)).await.expect("delete");
+    api.remove("store", &Item::new("k", Value::Null))
+        .await
+        .expect("delete");
     assert_eq!(api.get("store", "k").await.expect("get").value, None);
-    api.remove("store", &Item::new("k", Value::Null)).await.expect("delete of a missing key");
+    api.remove("store", &Item::new("k", Value::Null))
+        .await
+        .expect("delete of a missing key");
 }
 
 async fn values_keep_their_shape(place: &Place) {
-    let values = [json!("text"), json!(""), json!(7), json!(-1.5), json!(true), json!([1, "2"]), json!({"a": {"b": [null]}}), json!("ünïcödé <&> \" \\")];
+    let values = [
+        json!("text"),
+        json!(""),
+        json!(7),
+        json!(-1.5),
+        json!(true),
+        json!([1, "2"]),
+        json!({"a": {"b": [null]}}),
+        json!("ünïcödé <&> \" \\"),
+    ];
     for (index, value) in values.iter().enumerate() {
         let key = format!("shape-{index}");
         place.api.put("store", &key, value.clone()).await;
@@ -59,28 +70,64 @@ async fn values_keep_their_shape(place: &Place) {
 
 async fn any_bytes_survive(place: &Place) {
     let value: Vec<u8> = (0..=255).collect();
-    let item = StateItem { key: "bytes".into(), value: value.clone().into(), ..Default::default() };
-    let request = pb::SaveStateRequest { store_name: "store".into(), states: vec![item] };
-    place.sidecar.grpc().await.save_state(request).await.expect("save");
+    let item = StateItem {
+        key: "bytes".into(),
+        value: value.clone().into(),
+        ..Default::default()
+    };
+    let request = pb::SaveStateRequest {
+        store_name: "store".into(),
+        states: vec![item],
+    };
+    place
+        .sidecar
+        .grpc()
+        .await
+        .save_state(request)
+        .await
+        .expect("save");
     let found = place.api.get("store", "bytes").await.expect("get");
     assert_eq!(found.value, Some(Bytes::from(value)));
 }
 
 async fn one_transport_reads_what_the_other_wrote(place: &Place) {
     let other = place.other_wire().await;
-    place.api.put("store", "shared", json!({"from": "one"})).await;
-    let (here, there) = (place.api.get("store", "shared").await.expect("get"), other.get("store", "shared").await.expect("get"));
+    place
+        .api
+        .put("store", "shared", json!({"from": "one"}))
+        .await;
+    let (here, there) = (
+        place.api.get("store", "shared").await.expect("get"),
+        other.get("store", "shared").await.expect("get"),
+    );
     assert_eq!(here, there);
     let fresh = here.etag.expect("an etag");
-    other.save("store", &[Item::new("shared", "two").etag(&fresh)]).await.expect("save with the etag from the other transport");
+    other
+        .save("store", &[Item::new("shared", "two").etag(&fresh)])
+        .await
+        .expect("save with the etag from the other transport");
     assert_eq!(place.api.value("store", "shared").await, json!("two"));
 }
 
 async fn odd_keys_are_ordinary_keys(place: &Place) {
-    for key in ["with space", "percent%41", "ümläut", "a|b", "dots..and.", "colon:semi;comma,", "quote\"'", "plus+and&and=", "slash/in/it"] {
+    for key in [
+        "with space",
+        "percent%41",
+        "ümläut",
+        "a|b",
+        "dots..and.",
+        "colon:semi;comma,",
+        "quote\"'",
+        "plus+and&and=",
+        "slash/in/it",
+    ] {
         place.api.put("store", key, key).await;
         assert_eq!(place.api.value("store", key).await, json!(key));
-        place.api.remove("store", &Item::new(key, Value::Null)).await.expect("delete");
+        place
+            .api
+            .remove("store", &Item::new(key, Value::Null))
+            .await
+            .expect("delete");
         assert_eq!(place.api.value("store", key).await, Value::Null);
     }
 }
@@ -97,37 +144,81 @@ async fn bulk_get_gives_a_row_for_every_key(place: &Place) {
     for key in ["a", "b", "c"] {
         place.api.put("store", key, json!({"is": key})).await;
     }
-    let rows = place.api.bulk_get("store", &["a", "missing", "c", "b"]).await.expect("bulk get");
+    let rows = place
+        .api
+        .bulk_get("store", &["a", "missing", "c", "b"])
+        .await
+        .expect("bulk get");
     assert_eq!(rows.len(), 4, "{rows:?}");
     for key in ["a", "b", "c"] {
-        let row = rows.iter().find(|row| row.key == key).unwrap_or_else(|| panic!("no row for {key}"));
+        let row = rows
+            .iter()
+            .find(|row| row.key == key)
+            .unwrap_or_else(|| panic!("no row for {key}"));
         assert_eq!(row.value, Some(json!({"is": key})));
-        assert_eq!(row.etag, place.api.get("store", key).await.expect("get").etag);
+        assert_eq!(
+            row.etag,
+            place.api.get("store", key).await.expect("get").etag
+        );
         assert_eq!(row.error, "");
     }
-    let missing = rows.iter().find(|row| row.key == "missing").expect("a row for the missing key");
+    let missing = rows
+        .iter()
+        .find(|row| row.key == "missing")
+        .expect("a row for the missing key");
     assert_eq!((&missing.value, missing.error.as_str()), (&None, ""));
-    assert_eq!(place.api.bulk_get("store", &[]).await.expect("bulk get of nothing"), vec![]);
+    assert_eq!(
+        place
+            .api
+            .bulk_get("store", &[])
+            .await
+            .expect("bulk get of nothing"),
+        vec![]
+    );
 }
 
 async fn many_keys_are_written_in_one_request(place: &Place) {
-    let items: Vec<Item> = (0..40).map(|n| Item::new(&format!("many-{n}"), n)).collect();
+    let items: Vec<Item> = (0..40)
+        .map(|n| Item::new(&format!("many-{n}"), n))
+        .collect();
     place.api.save("store", &items).await.expect("save");
     let keys: Vec<&str> = items.iter().map(|item| item.key.as_str()).collect();
     let rows = place.api.bulk_get("store", &keys).await.expect("bulk get");
     for (n, item) in items.iter().enumerate() {
-        assert_eq!(rows.iter().find(|row| row.key == item.key).and_then(|row| row.value.clone()), Some(json!(n)));
+        assert_eq!(
+            rows.iter()
+                .find(|row| row.key == item.key)
+                .and_then(|row| row.value.clone()),
+            Some(json!(n))
+        );
     }
     place.api.save("store", &[]).await.expect("save of nothing");
 }
 
 /// HTTP has no bulk delete, so its half is single deletes.
 async fn many_keys_are_deleted_in_one_request(place: &Place) {
-    let items: Vec<Item> = (0..10).map(|n| Item::new(&format!("gone-{n}"), n)).collect();
+    let items: Vec<Item> = (0..10)
+        .map(|n| Item::new(&format!("gone-{n}"), n))
+        .collect();
     place.api.save("store", &items).await.expect("save");
-    let states = items.iter().map(|item| StateItem { key: item.key.clone(), ..Default::default() }).collect();
-    let request = pb::DeleteBulkStateRequest { store_name: "store".into(), states };
-    place.sidecar.grpc().await.delete_bulk_state(request).await.expect("bulk delete");
+    let states = items
+        .iter()
+        .map(|item| StateItem {
+            key: item.key.clone(),
+            ..Default::default()
+        })
+        .collect();
+    let request = pb::DeleteBulkStateRequest {
+        store_name: "store".into(),
+        states,
+    };
+    place
+        .sidecar
+        .grpc()
+        .await
+        .delete_bulk_state(request)
+        .await
+        .expect("bulk delete");
     for item in &items {
         assert_eq!(place.api.value("store", &item.key).await, Value::Null);
     }
@@ -140,7 +231,11 @@ async fn a_transaction_applies_every_step(place: &Place) {
         Operation::Upsert(Item::new("also", "text")),
         Operation::Delete(Item::new("old", Value::Null)),
     ];
-    place.api.transact("store", &steps, &[]).await.expect("transaction");
+    place
+        .api
+        .transact("store", &steps, &[])
+        .await
+        .expect("transaction");
     assert_eq!(place.api.value("store", "new").await, json!({"n": 1}));
     assert_eq!(place.api.value("store", "also").await, json!("text"));
     assert_eq!(place.api.value("store", "old").await, Value::Null);
@@ -151,83 +246,35 @@ async fn a_transaction_applies_all_or_nothing(place: &Place) {
     let stale = stale_etag(&place.api, "guarded").await;
     let steps = [
         Operation::Upsert(Item::new("other", "must not appear")),
-        Operation::Upsert(Item::new("guarded", "must not change").etag(&stale).first_write()),
+        Operation::Upsert(
+            Item::new("guarded", "must not change")
+                .etag(&stale)
+                .first_write(),
+        ),
     ];
-    let error = place.api.transact("store", &steps, &[]).await.expect_err("a stale etag");
-    assert!(error.http_status >= 400 || error.code.is_some(), "{error:?}");
+    let error = place
+        .api
+        .transact("store", &steps, &[])
+        .await
+        .expect_err("a stale etag");
+    assert!(
+        error.http_status >= 400 || error.code.is_some(),
+        "{error:?}"
+    );
     // Redis has no way back from a step that ran; the guard itself holds everywhere.
     if place.store != Store::Redis {
         assert_eq!(place.api.value("store", "other").await, Value::Null);
     }
-    assert_eq!(place.api.value("store", "guarded").await, json!("kept again"));
+    assert_eq!(
+        place.api.value("store", "guarded").await,
+        json!("kept again")
+    );
 }
 
 async fn an_empty_transaction_is_accepted(place: &Place) {
-    place.api.transact("store", &[], &[]).await.expect("an empty transaction");
-}
-
-async fn a_stale_etag_is_refused(place: &Place) {
-    place.api.put("store", "k", "kept").await;
-    let stale = stale_etag(&place.api, "k").await;
-    let error = place.api.save("store", &[Item::new("k", "lost").etag(&stale)]).await.expect_err("a stale etag");
-    error.expect(409, Code::Aborted, "ERR_STATE_SAVE").says("failed saving state in state store store: ").says("possible etag mismatch");
-    let fresh = place.api.get("store", "k").await.expect("get").etag.expect("an etag");
-    place.api.save("store", &[Item::new("k", "newest").etag(&fresh)]).await.expect("the current etag");
-    assert_eq!(place.api.value("store", "k").await, json!("newest"));
-}
-
-async fn a_stale_etag_does_not_delete(place: &Place) {
-    place.api.put("store", "k", "kept").await;
-    let stale = stale_etag(&place.api, "k").await;
-    let error = place.api.remove("store", &Item::new("k", Value::Null).etag(&stale)).await.expect_err("a stale etag");
-    error.expect(409, Code::Aborted, "ERR_STATE_DELETE").says("failed deleting state with key k: ");
-    let fresh = place.api.get("store", "k").await.expect("get").etag.expect("an etag");
-    place.api.remove("store", &Item::new("k", Value::Null).etag(&fresh)).await.expect("the current etag");
-    assert_eq!(place.api.value("store", "k").await, Value::Null);
-}
-
-async fn an_etag_of_a_missing_key_is_refused(place: &Place) {
-    // Redis compares with the version it finds, and without one there is nothing to compare.
-    if place.store == Store::Redis {
-        return;
-    }
-    let error = place.api.save("store", &[Item::new("missing", "x").etag("no-such-etag")]).await.expect_err("an etag nobody gave out");
-    error.expect(409, Code::Aborted, "ERR_STATE_SAVE");
-    assert_eq!(place.api.value("store", "missing").await, Value::Null);
-}
-
-async fn first_write_wins_without_an_etag(place: &Place) {
-    place.api.save("store", &[Item::new("first", 1).first_write()]).await.expect("the first write");
-    let second = place.api.save("store", &[Item::new("first", 2).first_write()]).await;
-    second.expect_err("the second write");
-    assert_eq!(place.api.value("store", "first").await, json!(1));
-}
-
-/// Every writer reads, adds one and writes with the etag it read, until it succeeds: the sum must come out.
-async fn parallel_writers_with_etags_lose_no_update(place: &Place) {
-    const WRITERS: usize = 4;
-    const EACH: usize = 5;
-    place.api.put("store", "sum", 0).await;
-    let writer = |api: Api| async move {
-        for _ in 0..EACH {
-            loop {
-                let found = api.get("store", "sum").await.expect("get");
-                let next = found.json().as_i64().expect("a number") + 1;
-                let item = Item::new("sum", next).etag(&found.etag.expect("an etag")).first_write();
-                match api.save("store", &[item]).await {
-                    Ok(()) => break,
-                    Err(error) => error.expect(409, Code::Aborted, "ERR_STATE_SAVE"),
-                };
-            }
-        }
-    };
-    futures::future::join_all((0..WRITERS).map(|_| writer(place.api.clone()))).await;
-    assert_eq!(place.api.value("store", "sum").await, json!(WRITERS * EACH));
-}
-
-/// An etag that was right once: writes the key again in between.
-async fn stale_etag(api: &Api, key: &str) -> String {
-    let etag = api.get("store", key).await.expect("get").etag.expect("an etag");
-    api.put("store", key, "kept again").await;
-    etag
+    place
+        .api
+        .transact("store", &[], &[])
+        .await
+        .expect("an empty transaction");
 }

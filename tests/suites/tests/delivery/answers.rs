@@ -32,38 +32,76 @@ fn with_dead_letters(bench: &Bench) {
 async fn dropped_is_not_delivered_again(bench: Bench) {
     bench.app.verdicts("/events", &[Verdict::Drop]);
     let (_sidecar, api) = bench.subscribed("orders", "/events").await;
-    api.publish("broker", "orders", "x", "text/plain", &[]).await.expect("publish");
+    api.publish("broker", "orders", "x", "text/plain", &[])
+        .await
+        .expect("publish");
     bench.app.wait_for("/events", 1).await;
-    stays("delivered once", Duration::from_millis(1500), || bench.app.events("/events").len() == 1).await;
+    stays("delivered once", Duration::from_millis(1500), || {
+        bench.app.events("/events").len() == 1
+    })
+    .await;
 }
 
 async fn retried_by_policy_until_success(bench: Bench) {
-    bench.app.verdicts("/events", &[Verdict::Retry, Verdict::Retry, Verdict::Success]);
-    bench.app.subscribe(json!([{"pubsubname": "broker", "topic": "orders", "routes": {"default": "/events"}}]));
+    bench.app.verdicts(
+        "/events",
+        &[Verdict::Retry, Verdict::Retry, Verdict::Success],
+    );
+    bench.app.subscribe(
+        json!([{"pubsubname": "broker", "topic": "orders", "routes": {"default": "/events"}}]),
+    );
     let (_sidecar, api) = bench.start(bench.sidecar().resource(POLICY), 1).await;
-    api.publish("broker", "orders", "x", "text/plain", &[]).await.expect("publish");
+    api.publish("broker", "orders", "x", "text/plain", &[])
+        .await
+        .expect("publish");
     let events = bench.app.wait_for("/events", 3).await;
-    assert!(events.iter().all(|event| event.id == events[0].id), "{events:?}");
-    stays("not delivered after its success", Duration::from_millis(1000), || bench.app.events("/events").len() == 3).await;
+    assert!(
+        events.iter().all(|event| event.id == events[0].id),
+        "{events:?}"
+    );
+    stays(
+        "not delivered after its success",
+        Duration::from_millis(1000),
+        || bench.app.events("/events").len() == 3,
+    )
+    .await;
 }
 
 async fn a_failing_app_is_retried_by_policy(bench: Bench) {
-    bench.app.verdicts("/events", &[Verdict::Fail(Code::Internal), Verdict::Success]);
-    bench.app.subscribe(json!([{"pubsubname": "broker", "topic": "orders", "routes": {"default": "/events"}}]));
+    bench.app.verdicts(
+        "/events",
+        &[Verdict::Fail(Code::Internal), Verdict::Success],
+    );
+    bench.app.subscribe(
+        json!([{"pubsubname": "broker", "topic": "orders", "routes": {"default": "/events"}}]),
+    );
     let (_sidecar, api) = bench.start(bench.sidecar().resource(POLICY), 1).await;
-    api.publish("broker", "orders", "x", "text/plain", &[]).await.expect("publish");
+    api.publish("broker", "orders", "x", "text/plain", &[])
+        .await
+        .expect("publish");
     bench.app.wait_for("/events", 2).await;
-    stays("not delivered after its success", Duration::from_millis(1000), || bench.app.events("/events").len() == 2).await;
+    stays(
+        "not delivered after its success",
+        Duration::from_millis(1000),
+        || bench.app.events("/events").len() == 2,
+    )
+    .await;
 }
 
 async fn given_up_goes_to_the_dead_letter_topic(bench: Bench) {
     bench.app.verdicts("/events", &[Verdict::Retry]);
     with_dead_letters(&bench);
     let (_sidecar, api) = bench.start(bench.sidecar().resource(POLICY), 2).await;
-    api.publish("broker", "orders", "{\"n\":1}", "application/json", &[]).await.expect("publish");
+    api.publish("broker", "orders", "{\"n\":1}", "application/json", &[])
+        .await
+        .expect("publish");
     let dead = bench.app.wait_for("/dead", 1).await.remove(0);
     assert_eq!(dead.data, json!({"n": 1}));
-    assert_eq!(bench.app.events("/events").len(), 4, "one attempt and three retries");
+    assert_eq!(
+        bench.app.events("/events").len(),
+        4,
+        "one attempt and three retries"
+    );
     assert_eq!(dead.id, bench.app.events("/events")[0].id);
 }
 
@@ -71,7 +109,9 @@ async fn dropped_goes_to_the_dead_letter_topic(bench: Bench) {
     bench.app.verdicts("/events", &[Verdict::Drop]);
     with_dead_letters(&bench);
     let (_sidecar, api) = bench.start(bench.sidecar(), 2).await;
-    api.publish("broker", "orders", "x", "text/plain", &[]).await.expect("publish");
+    api.publish("broker", "orders", "x", "text/plain", &[])
+        .await
+        .expect("publish");
     assert_eq!(bench.app.wait_for("/dead", 1).await[0].data, "x");
     assert_eq!(bench.app.events("/events").len(), 1);
 }
@@ -83,26 +123,50 @@ async fn an_event_nobody_implements_is_dropped(bench: Bench) {
         AnyApp::Grpc(app) => app.on("/events", |_| Verdict::Fail(Code::Unimplemented)),
     }
     let (_sidecar, api) = bench.subscribed("orders", "/events").await;
-    api.publish("broker", "orders", "x", "text/plain", &[]).await.expect("publish");
+    api.publish("broker", "orders", "x", "text/plain", &[])
+        .await
+        .expect("publish");
     bench.app.wait_for("/events", 1).await;
-    stays("delivered once", Duration::from_millis(1500), || bench.app.events("/events").len() == 1).await;
+    stays("delivered once", Duration::from_millis(1500), || {
+        bench.app.events("/events").len() == 1
+    })
+    .await;
 }
 
 async fn an_expired_event_is_not_delivered(bench: Bench) {
     bench.app.accept("/events");
     let (_sidecar, api) = bench.subscribed("orders", "/events").await;
     let expired = json!({"specversion": "1.0", "id": "late", "source": "s", "type": "t", "expiration": "2020-01-01T00:00:00Z", "data": "late"});
-    api.publish("broker", "orders", expired.to_string(), "application/cloudevents+json", &[]).await.expect("publish");
-    api.publish("broker", "orders", "in time", "text/plain", &[("ttlInSeconds", "60")]).await.expect("publish");
+    api.publish(
+        "broker",
+        "orders",
+        expired.to_string(),
+        "application/cloudevents+json",
+        &[],
+    )
+    .await
+    .expect("publish");
+    api.publish(
+        "broker",
+        "orders",
+        "in time",
+        "text/plain",
+        &[("ttlInSeconds", "60")],
+    )
+    .await
+    .expect("publish");
     let events = bench.app.wait_for("/events", 1).await;
     assert_eq!(events[0].data, "in time");
-    stays("only the event in time", Duration::from_millis(200), || bench.app.events("/events").len() == 1).await;
+    stays("only the event in time", Duration::from_millis(200), || {
+        bench.app.events("/events").len() == 1
+    })
+    .await;
 }
 
 mod http_answers {
     //! Answers that only HTTP has.
 
-    use proa_harness::{Wire, until};
+    use proa_harness::Wire;
 
     use super::*;
     use crate::brokers::Broker;
@@ -110,11 +174,17 @@ mod http_answers {
     /// Publishes one event whose delivery is answered by `answer`, then by success; gives how often it came.
     async fn deliveries(answer: Answer) -> usize {
         let bench = Bench::new(Broker::InMemory, Wire::Http).await;
-        let AnyApp::Http(app) = &bench.app else { unreachable!("asked for an HTTP app") };
+        let AnyApp::Http(app) = &bench.app else {
+            unreachable!("asked for an HTTP app")
+        };
         app.answers("/events", vec![answer, Answer::ok()]);
-        bench.app.subscribe(json!([{"pubsubname": "broker", "topic": "orders", "routes": {"default": "/events"}}]));
+        bench.app.subscribe(
+            json!([{"pubsubname": "broker", "topic": "orders", "routes": {"default": "/events"}}]),
+        );
         let (_sidecar, api) = bench.start(bench.sidecar().resource(POLICY), 1).await;
-        api.publish("broker", "orders", "x", "text/plain", &[]).await.expect("publish");
+        api.publish("broker", "orders", "x", "text/plain", &[])
+            .await
+            .expect("publish");
         bench.app.wait_for("/events", 1).await;
         tokio::time::sleep(Duration::from_millis(400)).await;
         bench.app.events("/events").len()
@@ -122,28 +192,26 @@ mod http_answers {
 
     #[tokio::test]
     async fn any_success_without_a_verdict_is_success() {
-        for answer in [Answer::status(204), Answer::status(202), Answer::ok().body("not json"), Answer::json(json!({})), Answer::json(json!({"status": ""}))] {
+        for answer in [
+            Answer::status(204),
+            Answer::status(202),
+            Answer::ok().body("not json"),
+            Answer::json(json!({})),
+            Answer::json(json!({"status": ""})),
+        ] {
             assert_eq!(deliveries(answer.clone()).await, 1, "{answer:?}");
         }
     }
 
     #[tokio::test]
     async fn an_error_or_an_unknown_verdict_is_a_retry() {
-        for answer in [Answer::status(500), Answer::status(503), Answer::status(400), Answer::verdict("PERHAPS")] {
+        for answer in [
+            Answer::status(500),
+            Answer::status(503),
+            Answer::status(400),
+            Answer::verdict("PERHAPS"),
+        ] {
             assert_eq!(deliveries(answer.clone()).await, 2, "{answer:?}");
         }
-    }
-
-    #[tokio::test]
-    async fn the_list_of_subscriptions_is_asked_for_again_when_it_fails() {
-        let bench = Bench::new(Broker::InMemory, Wire::Http).await;
-        let AnyApp::Http(app) = &bench.app else { unreachable!("asked for an HTTP app") };
-        let list = json!([{"pubsubname": "broker", "topic": "orders", "route": "/events"}]);
-        app.answers("/dapr/subscribe", vec![Answer::status(500), Answer::json(list)]);
-        app.answer("/events", Answer::ok());
-        let sidecar = bench.sidecar().start().await;
-        sidecar.wait_for_subscriptions(1).await;
-        let asked = until("two requests", Duration::from_secs(5), || async { Some(app.requests("/dapr/subscribe").len()) }).await;
-        assert_eq!(asked, 2);
     }
 }

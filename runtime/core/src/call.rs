@@ -1,0 +1,65 @@
+//! The call path of every component: find the slot, lease its current generation inside each attempt, observe.
+//!
+//! One function for all kinds and operations. The lease is taken inside the attempt, so that an attempt after a swap lands on the
+//! new generation.
+
+use crate::metrics::Family;
+use crate::runtime::Runtime;
+use crate::slots::{Lease, Slot, may_repeat};
+use proa_host::CallError;
+use std::time::{Duration, Instant};
+
+/// What a call is, for policies, metrics and traces.
+#[derive(Clone, Copy)]
+pub struct Operation<'a> {
+    pub family: Family,
+    /// The label `operation` (or the topic).
+    pub name: &'a str,
+    /// A read may be repeated on a fresh instance after a trap.
+    pub read: bool,
+}
+
+/// The most attempts that restarts of an instance may cost.
+const RESTARTS: u32 = 3;
+
+/// Why no answer of the component's came.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CallFailure {
+    #[error("component {0} is not loaded")]
+    Gone(String),
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+/// Runs one operation on one slot. `attempt` gets a lease and may run more than once. The inner result is the component's own.
+pub async fn call<R, E, F, Fut>(runtime: &Runtime, slot: &Slot, operation: Operation<'_>, attempt: F) -> Result<Result<R, E>, CallFailure>
+where
+    F: Fn(Lease) -> Fut,
+    Fut: Future<Output = Result<Result<R, E>, CallError>>,
+{
+    let begun = Instant::now();
+    let outcome = attempts(slot, operation.read, attempt).await;
+    let success = matches!(outcome, Ok(Ok(_)));
+    runtime.metrics().component(operation.family, &slot.name, operation.name).observe(success, begun.elapsed());
+    outcome
+}
+
+async fn attempts<R, E, F, Fut>(slot: &Slot, read: bool, attempt: F) -> Result<Result<R, E>, CallFailure>
+where
+    F: Fn(Lease) -> Fut,
+    Fut: Future<Output = Result<Result<R, E>, CallError>>,
+{
+    let mut tries = 0;
+    loop {
+        let lease = slot.lease().await.ok_or_else(|| CallFailure::Gone(slot.name.clone()))?;
+        match attempt(lease).await {
+            Err(error) if tries < RESTARTS && may_repeat(&error, read) => {
+                tries += 1;
+                // A restart takes well under a millisecond; the second pause is for one that has to connect.
+                tokio::time::sleep(Duration::from_millis(u64::from(tries * tries))).await;
+            }
+            Err(error) => return Err(error.into()),
+            Ok(answer) => return Ok(answer),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! One message: what event it is, which path it goes to, what the application's answer means for the broker.
+
+use super::rule::Compiled;
+use crate::app::{AppSubscription, DeliveryStatus, Source, TopicDelivery};
+use crate::cloud_event;
+use crate::runtime::Runtime;
+use crate::slots::Slot;
+use proa_host::kinds::pubsub::{Error, Message, PublishRequest, Verdict};
+use proa_resources::is_truthy;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Where the events of a subscription go.
+pub struct Route {
+    pub source: Arc<Source>,
+    rules: Vec<Compiled>,
+    default_path: String,
+    dead_letter_topic: String,
+    raw: bool,
+}
+
+pub fn error_text(error: &Error) -> String {
+    match error {
+        Error::InvalidArgument(t) | Error::NotFound(t) | Error::Denied(t) | Error::Unavailable(t) | Error::Other(t) => t.clone(),
+    }
+}
+
+impl Route {
+    /// The error names the rule that does not compile.
+    pub fn new(spec: &AppSubscription) -> Result<Self, String> {
+        let raw = proa_model::lookup(&spec.metadata, "rawPayload").is_some_and(is_truthy);
+        let source = Source { pubsub: spec.pubsub_name.clone(), topic: spec.topic.clone(), metadata: spec.metadata.clone() };
+        let rules = spec.rules.iter().map(|r| Compiled::new(&r.match_expr, &r.path).map_err(|e| format!("rule {:?}: {e}", r.match_expr)));
+        Ok(Self {
+            rules: rules.collect::<Result<_, _>>()?,
+            source: Arc::new(source),
+            default_path: spec.default_path.clone(),
+            dead_letter_topic: spec.dead_letter_topic.clone(),
+            raw,
+        })
+    }
+
+    /// The path of an event; none: nobody wants it.
+    fn path(&self, event: &Map<String, Value>) -> Option<&str> {
+        let rule = self.rules.iter().find(|r| r.matches(event));
+        rule.map(|r| r.path.as_str()).or(Some(self.default_path.as_str()).filter(|p| !p.is_empty()))
+    }
+}
+
+fn text(event: &Map<String, Value>, name: &str) -> Option<String> {
+    event.get(name).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned)
+}
+
+/// Delivers and tells the broker's verdict. Every way out is counted.
+pub async fn deliver(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Message) -> Verdict {
+    let begun = Instant::now();
+    let (status, verdict) = attempt(runtime, slot, route, message).await;
+    runtime.metrics().pubsub_ingress(&slot.name, &route.source.topic, status, "", begun.elapsed());
+    verdict
+}
+
+async fn attempt(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Message) -> (&'static str, Verdict) {
+    let source = &route.source;
+    let event = match cloud_event::received(&source.topic, &source.pubsub, &message.data, route.raw, &message.metadata) {
+        Ok(event) => event,
+        Err(why) => {
+            tracing::error!(target: "dapr.runtime.pubsub", "error deserializing cloud event in pubsub {} and topic {}: {why}", source.pubsub, source.topic);
+            return dead_letter(runtime, slot, route, message, Verdict::Retry, "retry").await;
+        }
+    };
+    if cloud_event::expired(&event) {
+        tracing::warn!(target: "dapr.runtime.pubsub", "dropping expired pub/sub event {} as of its expiration", text(&event, "id").unwrap_or_default());
+        return dead_letter(runtime, slot, route, message, Verdict::Drop, "drop").await;
+    }
+    let Some(path) = route.path(&event).map(str::to_owned) else {
+        tracing::warn!(target: "dapr.runtime.pubsub", "no matching route for event in pubsub {} and topic {}; skipping", source.pubsub, source.topic);
+        return dead_letter(runtime, slot, route, message, Verdict::Drop, "drop").await;
+    };
+    let Some(app) = runtime.app.get() else { return ("retry", Verdict::Retry) };
+    let body = match cloud_event::to_bytes(&event) {
+        Ok(body) => body,
+        Err(why) => {
+            tracing::error!(target: "dapr.runtime.pubsub", "cannot write cloud event: {why}");
+            return ("drop", Verdict::Drop);
+        }
+    };
+    let id = text(&event, "id").unwrap_or_default();
+    let delivery = TopicDelivery {
+        subscription: source.clone(),
+        path,
+        traceparent: text(&event, "traceparent").or_else(|| text(&event, "traceid")),
+        tracestate: text(&event, "tracestate"),
+        cloud_event: Value::Object(event),
+        raw_payload: route.raw,
+        body,
+        content_type: cloud_event::JSON.to_owned(),
+        metadata: message.metadata.clone(),
+    };
+    match app.deliver(delivery).await {
+        Ok(DeliveryStatus::Success) => ("success", Verdict::Ack),
+        Ok(DeliveryStatus::Drop) => dead_letter(runtime, slot, route, message, Verdict::Drop, "drop").await,
+        Ok(DeliveryStatus::Retry) => {
+            tracing::warn!(target: "dapr.runtime.pubsub", "RETRY status returned from app while processing pub/sub event {id}");
+            dead_letter(runtime, slot, route, message, Verdict::Retry, "retry").await
+        }
+        Err(error) => {
+            tracing::error!(target: "dapr.runtime.pubsub", "{error}");
+            dead_letter(runtime, slot, route, message, Verdict::Retry, "retry").await
+        }
+    }
+}
+
+/// With a dead letter topic, what cannot be delivered goes there and is done with.
+async fn dead_letter(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Message, otherwise: Verdict, status: &'static str) -> (&'static str, Verdict) {
+    if route.dead_letter_topic.is_empty() {
+        return (status, otherwise);
+    }
+    let Some(lease) = slot.lease().await else { return ("retry", Verdict::Retry) };
+    let topic = super::broker_topic(runtime, lease.prepared.namespaced, &route.dead_letter_topic);
+    let request = PublishRequest { topic, data: message.data, content_type: message.content_type, metadata: message.metadata };
+    match lease.generation.pubsub().publish(request).await {
+        Ok(Ok(())) => ("drop", Verdict::Ack),
+        Ok(Err(error)) => {
+            tracing::error!(target: "dapr.runtime.pubsub", "failed to publish to dead letter topic {}: {}", route.dead_letter_topic, error_text(&error));
+            ("retry", Verdict::Retry)
+        }
+        Err(error) => {
+            tracing::error!(target: "dapr.runtime.pubsub", "failed to publish to dead letter topic {}: {error}", route.dead_letter_topic);
+            ("retry", Verdict::Retry)
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! From the resources folder to running slots, once at start and again at every change.
+//!
+//! Up to the moment when a slot takes the new generation nothing has changed for callers; any failure before it leaves the old
+//! generation serving and is told in the log, in a metric and in the metadata API.
+
+mod swap;
+
+use crate::options::RuntimeOptions;
+use crate::prepare::{Prepared, prepare};
+use crate::runtime::Runtime;
+use crate::slots::Slot;
+use futures::future::join_all;
+use proa_host::manifest::Kind;
+use proa_resources::component::Component;
+use proa_resources::resource::{Kind as ResourceKind, Resource};
+use proa_resources::{LoadOptions, Snapshot, Watcher};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use tokio_util::sync::CancellationToken;
+
+/// What reconciliation remembers.
+pub struct Reconciler {
+    options: LoadOptions,
+    /// The snapshot that is in force.
+    pub snapshot: Mutex<Arc<Snapshot>>,
+    pub stop: CancellationToken,
+    /// One pass at a time.
+    pass: tokio::sync::Mutex<()>,
+}
+
+impl Reconciler {
+    pub fn new(options: &RuntimeOptions) -> Self {
+        let load = LoadOptions {
+            paths: options.resources_paths.clone(),
+            app_id: options.app_id.clone(),
+            namespace: options.namespace_set.then(|| options.namespace.clone()),
+        };
+        Self { options: load, snapshot: Mutex::default(), stop: CancellationToken::new(), pass: tokio::sync::Mutex::new(()) }
+    }
+
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.snapshot.lock().map(|s| s.clone()).unwrap_or_default()
+    }
+
+    fn keep(&self, snapshot: Snapshot) {
+        if let Ok(mut current) = self.snapshot.lock() {
+            *current = Arc::new(snapshot);
+        }
+    }
+}
+
+/// The first load. The error is what ends the sidecar.
+pub async fn load(runtime: &Arc<Runtime>) -> Result<(), String> {
+    let snapshot = read(runtime).await;
+    for error in &snapshot.errors {
+        tracing::warn!(target: "dapr.runtime.loader.disk", "{error}");
+    }
+    if let Some(path) = snapshot.unreadable.first() {
+        return Err(format!("failed to load components: open {}: no such file or directory", path.display()));
+    }
+    if let Some(text) = snapshot.duplicate_text(ResourceKind::Component) {
+        return Err(format!("failed to load components: {text}"));
+    }
+    let (first, rest) = in_order(&snapshot);
+    for component in first {
+        start(runtime, component, &snapshot).await?;
+    }
+    for outcome in join_all(rest.into_iter().map(|c| start(runtime, c, &snapshot))).await {
+        outcome?;
+    }
+    warn_of_secret_scopes(runtime);
+    runtime.reconciler.keep(snapshot);
+    Ok(())
+}
+
+async fn read(runtime: &Runtime) -> Snapshot {
+    let options = runtime.reconciler.options.clone();
+    tokio::task::spawn_blocking(move || proa_resources::load(&options)).await.unwrap_or_default()
+}
+
+/// Secret stores first, those without references to other secret stores before the others: everything else may refer to them.
+fn in_order(snapshot: &Snapshot) -> (Vec<&Component>, Vec<&Component>) {
+    let (mut stores, rest): (Vec<_>, Vec<_>) = snapshot.components.iter().partition(|c| Kind::of_type(&c.type_) == Some(Kind::SecretStores));
+    stores.sort_by_key(|c| c.auth_secret_store.is_some());
+    (stores, rest)
+}
+
+/// Starts one component at start-up; the error is fatal.
+async fn start(runtime: &Arc<Runtime>, component: &Component, snapshot: &Snapshot) -> Result<(), String> {
+    if denied(runtime, component) {
+        return Ok(());
+    }
+    let Err(cause) = apply(runtime, component, snapshot).await else { return Ok(()) };
+    if component.ignore_errors {
+        tracing::error!(target: "dapr.runtime.processor", "Ignoring error processing component: process component {} error: {cause}", component.name);
+        return Ok(());
+    }
+    tracing::warn!(target: "dapr.runtime.processor", "Error processing component, daprd will exit gracefully: process component {} error: {cause}", component.name);
+    Err(format!("process component {} error: {cause}", component.name))
+}
+
+fn denied(runtime: &Runtime, component: &Component) -> bool {
+    let configuration = runtime.configuration();
+    let with_version = format!("{}/{}", component.type_, component.version);
+    let denied = configuration.denied_components.iter().any(|d| d.eq_ignore_ascii_case(&component.type_) || d.eq_ignore_ascii_case(&with_version));
+    if denied {
+        tracing::warn!(target: "dapr.runtime", "component {} of type {} is not allowed by the configuration: it is not loaded", component.name, with_version);
+    }
+    denied
+}
+
+/// Brings one slot in line with its resource: starts it, swaps it, or leaves it when nothing changed.
+async fn apply(runtime: &Arc<Runtime>, component: &Component, snapshot: &Snapshot) -> Result<(), String> {
+    let kind = Kind::of_type(&component.type_).ok_or_else(|| format!("incorrect type {}", component.type_))?;
+    let slot = match runtime.slots.named(&component.name) {
+        Some(slot) if slot.kind == kind => slot,
+        other => {
+            let slot = Arc::new(Slot::new(&component.name, kind));
+            if other.is_none() {
+                runtime.slots.insert(slot.clone());
+            }
+            slot
+        }
+    };
+    let outcome = async {
+        let prepared = prepare(runtime, component).await?;
+        swap::swap(runtime, &slot, prepared, snapshot).await
+    }
+    .await;
+    match outcome {
+        Ok(done) => {
+            if done == swap::Done::Same {
+                return Ok(());
+            }
+            // A component that changed its kind takes the name over only now.
+            runtime.slots.insert(slot.clone());
+            let what = if done == swap::Done::Started { "loaded" } else { "updated" };
+            tracing::info!(target: "dapr.runtime.processor", "Component {what}: {}", component.log_name());
+            runtime.metrics().component_initialized(&component.type_);
+            Ok(())
+        }
+        Err(cause) => {
+            slot.failed(&cause);
+            runtime.metrics().component_init_failed(&component.type_, "init", &component.name);
+            // Both layers of Dapr's own wrapping are part of what people search for.
+            let wrapped = format!("[INIT_COMPONENT_FAILURE]: initialization error occurred for {}: {cause}", component.log_name());
+            tracing::error!(target: "dapr.runtime.processor", "Failed to init component {}: {wrapped}", component.log_name());
+            Err(format!("[INIT_COMPONENT_FAILURE]: initialization error occurred for {}: {wrapped}", component.log_name()))
+        }
+    }
+}
+
+fn warn_of_secret_scopes(runtime: &Runtime) {
+    for scope in &runtime.configuration().secrets {
+        if runtime.slots.find(Kind::SecretStores, &scope.store_name).is_none() {
+            tracing::warn!(target: "dapr.runtime", "Secrets configuration added for '{}', but no matching secret store was found", scope.store_name);
+        }
+    }
+}
+
+/// Watches folders, modules and granted files until the runtime stops.
+pub fn watch(runtime: &Arc<Runtime>) {
+    if !runtime.configuration().feature_enabled("HotReload") || runtime.reconciler.options.paths.is_empty() {
+        return;
+    }
+    let runtime_ = runtime.clone();
+    let mut watcher = match Watcher::new(&runtime.reconciler.options.paths, &extra_files(runtime)) {
+        Ok(watcher) => watcher,
+        Err(error) => {
+            tracing::error!(target: "dapr.runtime.hotreload", "resources are not watched: {error}");
+            return;
+        }
+    };
+    runtime.tasks.spawn(async move {
+        let stop = runtime_.reconciler.stop.clone();
+        // What changed between the load and the watch is seen here.
+        reconcile(&runtime_).await;
+        loop {
+            tokio::select! {
+                _ = watcher.changed() => {}
+                () = stop.cancelled() => return,
+            }
+            tokio::select! {
+                () = reconcile(&runtime_) => {}
+                () = stop.cancelled() => return,
+            }
+            if let Err(error) = watcher.set_extra_files(&extra_files(&runtime_)) {
+                tracing::warn!(target: "dapr.runtime.hotreload", "files beside the resources folders are not watched: {error}");
+            }
+        }
+    });
+}
+
+/// Modules that lie elsewhere and files that components read.
+fn extra_files(runtime: &Runtime) -> Vec<PathBuf> {
+    let mut files = BTreeSet::new();
+    for slot in runtime.slots.all() {
+        if let Some(current) = slot.peek() {
+            files.extend(current.generation.grants().files.iter().cloned());
+        }
+    }
+    for component in &runtime.reconciler.current().components {
+        files.extend(swap::named_module(component));
+    }
+    files.into_iter().collect()
+}
+
+/// One pass: everything that differs from what runs is changed, each part on its own.
+pub async fn reconcile(runtime: &Arc<Runtime>) {
+    let _pass = runtime.reconciler.pass.lock().await;
+    let mut snapshot = read(runtime).await;
+    let before = runtime.reconciler.current();
+    for error in snapshot.errors.iter().filter(|e| !before.errors.contains(e)) {
+        tracing::warn!(target: "dapr.runtime.loader.disk", "{error}");
+    }
+    snapshot.keep_last_good(&before);
+    if let Some(text) = snapshot.duplicate_text(ResourceKind::Component) {
+        tracing::error!(target: "dapr.runtime.hotreload", "failed to load resources from disk: {text}");
+    }
+    let (first, rest) = in_order(&snapshot);
+    for component in first.into_iter().chain(rest) {
+        if !denied(runtime, component) {
+            // The log and the slot have the reason; the old generation serves on.
+            let _ = apply(runtime, component, &snapshot).await;
+        }
+    }
+    for slot in runtime.slots.all() {
+        if !snapshot.components.iter().any(|c| c.name == slot.name) {
+            swap::remove(runtime, &slot).await;
+        }
+    }
+    runtime.reconciler.keep(snapshot);
+    if runtime.app.get().is_some() {
+        crate::input::start_all(runtime).await;
+        crate::delivery::start_all(runtime).await;
+    }
+}
+
+/// Whether two resources say the same, wherever they stand.
+pub fn same(a: &Prepared, b: &Prepared) -> bool {
+    proa_resources::diff::same_content(&a.component, &b.component) && a.properties == b.properties
+}

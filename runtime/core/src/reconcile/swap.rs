@@ -1,0 +1,185 @@
+//! One slot's change: find and compile the module, start the new generation, hand over what the old one keeps in itself, and only
+//! then let callers see it.
+
+use crate::metrics::SwapOutcome;
+use crate::prepare::Prepared;
+use crate::runtime::Runtime;
+use crate::slots::{Current, Slot};
+use proa_host::generation::Generation;
+use proa_host::manifest::Kind;
+use proa_host::start::Found;
+use proa_host::{Module, StartSpec};
+use proa_resources::component::Component;
+use proa_resources::go_duration;
+use proa_resources::quantity;
+use proa_resources::{Snapshot, is_truthy};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+const INIT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long calls may take to come back before a component's own state is carried over.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How long an old generation may finish its calls.
+const DRAIN: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    Same,
+    Started,
+    Swapped,
+}
+
+/// The module that the resource names with `proa.dev/module`, relative to its own file.
+pub fn named_module(component: &Component) -> Option<PathBuf> {
+    let path = component.annotations.get("proa.dev/module")?;
+    let folder = component.origin.file.parent().map(PathBuf::from).unwrap_or_default();
+    Some(folder.join(path))
+}
+
+/// See the module's text.
+pub async fn swap(runtime: &Runtime, slot: &Slot, prepared: Prepared, snapshot: &Snapshot) -> Result<Done, String> {
+    let named = named_module(&prepared.component);
+    let files: Vec<PathBuf> = snapshot.modules.iter().map(|m| m.path.clone()).collect();
+    let component = &prepared.component;
+    let found = runtime.host.find(&component.type_, &component.version, named.as_deref(), &files).map_err(|e| e.to_string())?;
+    let old = slot.peek();
+    if let Some(old) = &old
+        && unchanged(old, &prepared, &found)
+    {
+        slot.settle();
+        return Ok(Done::Same);
+    }
+    let outcome = replace(runtime, slot, prepared, &found, old.as_deref()).await;
+    let series = runtime.metrics().guest(&slot.name, slot.kind.as_str());
+    match outcome {
+        Ok(current) => {
+            series.swap(SwapOutcome::Swapped);
+            series.generation(current.generation.identity().generation);
+            let done = if old.is_some() { Done::Swapped } else { Done::Started };
+            retire(slot.install(Some(current)));
+            slot.resume();
+            Ok(done)
+        }
+        Err(why) => {
+            slot.resume();
+            if old.is_some() {
+                series.swap(SwapOutcome::Refused);
+            }
+            Err(why)
+        }
+    }
+}
+
+/// The same resource, the same resolved values, the same module, the same files behind the values.
+fn unchanged(old: &Current, new: &Prepared, found: &Found) -> bool {
+    super::same(&old.prepared, new) && old.generation.module().digest == found.digest() && old.stamps == stamps(&old.generation)
+}
+
+/// The content of the files that a generation may read, told by digest.
+pub fn stamps(generation: &Generation) -> Vec<Option<String>> {
+    generation.grants().files.iter().map(|f| std::fs::read(f).ok().map(|b| proa_host::module::digest(&b))).collect()
+}
+
+async fn replace(runtime: &Runtime, slot: &Slot, prepared: Prepared, found: &Found, old: Option<&Current>) -> Result<Arc<Current>, String> {
+    let module = runtime.host.load(found).await.map_err(|e| e.to_string())?;
+    if module.kind() != slot.kind {
+        return Err(format!("module {} is of kind {}, not {}", module.path.display(), module.kind(), slot.kind));
+    }
+    let spec = spec(runtime, slot, &prepared)?;
+    let snapshot = match old {
+        Some(old) if carries(old, &module) => Some(hand_over(slot, old).await?),
+        Some(old) if module.manifest.exclusive => {
+            exclusive(slot, old).await?;
+            None
+        }
+        _ => None,
+    };
+    let generation = runtime.host.start(module, &spec, snapshot).await.map_err(|e| e.to_string())?;
+    let stamps = stamps(&generation);
+    Ok(Arc::new(Current { generation, prepared, stamps }))
+}
+
+fn carries(old: &Current, new: &Module) -> bool {
+    let has = |names: Vec<&'static str>| names.contains(&"component/snapshot");
+    has(old.generation.module().interfaces()) && has(new.interfaces())
+}
+
+/// Stops callers and takes the state of the old generation. The caller resumes the slot in any case.
+async fn hand_over(slot: &Slot, old: &Current) -> Result<Vec<u8>, String> {
+    if !slot.pause(PAUSE).await {
+        return Err(format!("calls did not end within {}s: the state cannot be carried over", PAUSE.as_secs()));
+    }
+    match old.generation.save().await {
+        Some(state) => state.map_err(|e| format!("cannot save the state of the previous generation: {e}")),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// A backend that admits one holder: callers wait while one is stopped and the other started.
+async fn exclusive(slot: &Slot, old: &Current) -> Result<(), String> {
+    if !slot.pause(PAUSE).await {
+        return Err(format!("calls did not end within {}s", PAUSE.as_secs()));
+    }
+    old.generation.release().await;
+    Ok(())
+}
+
+fn spec(runtime: &Runtime, slot: &Slot, prepared: &Prepared) -> Result<StartSpec, String> {
+    let component = &prepared.component;
+    let note = |name: &str| component.annotations.get(name).map(String::as_str);
+    let bad = |name: &str, text: &str, what: &str| format!("annotation {name}: {text:?} is not {what}");
+    let memory_limit = note("proa.dev/memory-limit")
+        .map(|t| quantity::parse(t).ok().and_then(|n| usize::try_from(n).ok()).ok_or_else(|| bad("proa.dev/memory-limit", t, "a quantity such as 256Mi")))
+        .transpose()?;
+    let call_timeout = note("proa.dev/call-timeout")
+        .map(|t| go_duration::parse(t).map_err(|_| bad("proa.dev/call-timeout", t, "a duration")))
+        .transpose()?;
+    let instances = note("proa.dev/instances").map(|t| t.parse().map_err(|_| bad("proa.dev/instances", t, "a number"))).transpose()?;
+    let options = runtime.options();
+    Ok(StartSpec {
+        name: component.name.clone(),
+        component_type: component.type_.clone(),
+        version: component.version.clone(),
+        generation: slot.next_number(),
+        app_id: options.app_id.clone(),
+        namespace: options.namespace.clone(),
+        properties: prepared.properties.clone(),
+        allow_hosts: note("proa.dev/allow-hosts").map(str::to_owned),
+        strict: note("proa.dev/strict").is_some_and(is_truthy),
+        memory_limit,
+        instances,
+        init_timeout: component.init_timeout.unwrap_or(INIT_TIMEOUT),
+        call_timeout,
+        stats: slot.stats.clone(),
+    })
+}
+
+/// Lets an old generation finish; what has not finished at the deadline is ended.
+fn retire(old: Option<Arc<Current>>) {
+    let Some(old) = old else { return };
+    let generation = Arc::downgrade(&old.generation);
+    drop(old);
+    tokio::spawn(async move {
+        tokio::time::sleep(DRAIN).await;
+        if let Some(generation) = generation.upgrade() {
+            generation.kill();
+        }
+    });
+}
+
+/// A removal is a swap to nothing.
+pub async fn remove(runtime: &Runtime, slot: &Slot) {
+    runtime.slots.remove(&slot.name);
+    if slot.kind == Kind::State
+        && let Ok(mut actor_store) = runtime.actor_store.lock()
+        && actor_store.as_deref() == Some(slot.name.as_str())
+    {
+        *actor_store = None;
+    }
+    if let Some(old) = slot.install(None) {
+        tracing::info!(target: "dapr.runtime.processor", "Component removed: {}", old.prepared.component.name);
+        runtime.metrics().guest(&slot.name, slot.kind.as_str()).swap(SwapOutcome::Removed);
+        retire(Some(old));
+    }
+}

@@ -1,0 +1,222 @@
+//! The sidecar as an object: built from options, configuration and a host; started, reconciled, stopped. No global state.
+
+use crate::app::AppChannel;
+use crate::delivery::Deliveries;
+use crate::health::{Health, Targets};
+use crate::input::Inputs;
+use crate::metrics::{HttpOptions, Metrics, MetricsError, MetricsOptions, Rule, RuleLabel};
+use crate::options::RuntimeOptions;
+use crate::reconcile::{self, Reconciler};
+use crate::slots::Slots;
+use proa_host::Host;
+use proa_host::manifest::Kind;
+use proa_host::middleware::{BoxError, Lease as StageLease, Pipeline, Service, Stage};
+use proa_resources::Configuration;
+use proa_resources::configuration::{Handler, MetricLabel};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Why a runtime does not start; the text follows "Fatal error from runtime: ".
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Components(String),
+    #[error("{0}")]
+    Metrics(#[from] MetricsError),
+    #[error("{0}")]
+    Host(String),
+}
+
+/// See the module's text.
+pub struct Runtime {
+    options: RuntimeOptions,
+    configuration: Arc<Configuration>,
+    metrics: Metrics,
+    pub(crate) host: Host,
+    pub(crate) slots: Slots,
+    pub(crate) targets: Targets,
+    pub(crate) app: OnceLock<Arc<dyn AppChannel>>,
+    pub(crate) deliveries: Deliveries,
+    pub(crate) inputs: Inputs,
+    pub(crate) reconciler: Reconciler,
+    /// What `PUT /metadata/{key}` has set.
+    pub(crate) extended: Mutex<BTreeMap<String, String>>,
+    /// The state store that actors would use.
+    pub(crate) actor_store: Mutex<Option<String>>,
+    shutdown: CancellationToken,
+    forced: AtomicBool,
+    pub(crate) tasks: TaskTracker,
+    environment: BTreeMap<String, String>,
+}
+
+impl Runtime {
+    /// Builds the runtime without starting anything. `environment` holds variables that stand before the process's own.
+    pub fn new(options: RuntimeOptions, configuration: Configuration, host: Host, environment: BTreeMap<String, String>) -> Result<Arc<Self>, StartError> {
+        let metrics = Metrics::new(metrics_options(&options, &configuration))?;
+        let reconciler = Reconciler::new(&options);
+        let runtime = Arc::new(Self {
+            options,
+            configuration: Arc::new(configuration),
+            metrics,
+            host,
+            slots: Slots::default(),
+            targets: Targets::default(),
+            app: OnceLock::new(),
+            deliveries: Deliveries::default(),
+            inputs: Inputs::default(),
+            reconciler,
+            extended: Mutex::default(),
+            actor_store: Mutex::default(),
+            shutdown: CancellationToken::new(),
+            forced: AtomicBool::new(false),
+            tasks: TaskTracker::new(),
+            environment,
+        });
+        runtime.targets.set("outbound", false);
+        runtime.targets.set("app", false);
+        Ok(runtime)
+    }
+
+    pub fn options(&self) -> &RuntimeOptions {
+        &self.options
+    }
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+    pub fn configuration(&self) -> Arc<Configuration> {
+        self.configuration.clone()
+    }
+    pub fn health(&self) -> Health {
+        self.targets.get()
+    }
+
+    /// A variable that components may refer to.
+    pub(crate) fn environment(&self, name: &str) -> Option<String> {
+        self.environment.get(name).cloned().or_else(|| std::env::var(name).ok())
+    }
+
+    /// Loads and starts every component. Until it returns no API should be served.
+    pub async fn load(self: &Arc<Self>) -> Result<(), StartError> {
+        reconcile::load(self).await.map_err(StartError::Components)
+    }
+
+    /// The API is served: calls out may begin.
+    pub fn outbound_ready(&self) {
+        self.targets.set("outbound", true);
+    }
+
+    /// The application can be reached (or there is none): deliveries begin, and resources are watched.
+    pub async fn app_ready(self: &Arc<Self>, app: Option<Arc<dyn AppChannel>>) {
+        if let Some(app) = app {
+            // Set once in a runtime's life.
+            let _ = self.app.set(app);
+            crate::input::start_all(self).await;
+            crate::delivery::start_all(self).await;
+        }
+        self.targets.set("app", true);
+        reconcile::watch(self);
+    }
+
+    /// The application turned healthy or unhealthy: deliveries stop and begin with it.
+    pub async fn app_health(self: &Arc<Self>, healthy: bool) {
+        if healthy {
+            crate::input::start_all(self).await;
+            crate::delivery::start_all(self).await;
+        } else {
+            self.inputs.stop_all().await;
+            self.deliveries.stop_all().await;
+        }
+    }
+
+    pub fn request_shutdown(&self, force: bool) {
+        tracing::info!(target: "dapr.runtime", "Shutdown requested via API");
+        self.forced.store(force, Ordering::SeqCst);
+        self.shutdown.cancel();
+    }
+
+    /// Resolves when the API asked for the end; true: at once, without grace.
+    pub async fn shutdown_requested(&self) -> bool {
+        self.shutdown.cancelled().await;
+        self.forced.load(Ordering::SeqCst)
+    }
+
+    /// Stops taking messages and events, and settles what is in flight, for at most `limit`.
+    pub async fn stop_deliveries(&self, limit: Duration) {
+        self.reconciler.stop.cancel();
+        let stopping = async {
+            self.inputs.stop_all().await;
+            self.deliveries.stop_all().await;
+        };
+        // What did not settle in time goes back to the broker.
+        let _ = tokio::time::timeout(limit, stopping).await;
+    }
+
+    /// Closes every component.
+    pub async fn close(&self, limit: Duration) {
+        for slot in self.slots.all() {
+            slot.install(None);
+        }
+        self.tasks.close();
+        let _ = tokio::time::timeout(limit, self.tasks.wait()).await;
+    }
+
+    /// `httpPipeline` as it is now; none when it is empty.
+    pub fn pipeline(self: &Arc<Self>, end: Arc<dyn Service>) -> Option<Arc<dyn Service>> {
+        self.build_pipeline(&self.configuration.http_pipeline, end)
+    }
+
+    /// `appHttpPipeline` as it is now; none when it is empty.
+    pub fn app_pipeline(self: &Arc<Self>, end: Arc<dyn Service>) -> Option<Arc<dyn Service>> {
+        self.build_pipeline(&self.configuration.app_http_pipeline, end)
+    }
+
+    fn build_pipeline(self: &Arc<Self>, handlers: &[Handler], end: Arc<dyn Service>) -> Option<Arc<dyn Service>> {
+        let stages: Vec<Stage> = handlers.iter().filter_map(|h| self.stage(h)).collect();
+        (!stages.is_empty()).then(|| Arc::new(Pipeline::new(stages, end)) as Arc<dyn Service>)
+    }
+
+    /// A handler whose component is not loaded is passed over, as in Dapr.
+    fn stage(self: &Arc<Self>, handler: &Handler) -> Option<Stage> {
+        let slot = self.slots.find(Kind::Middleware, &handler.name)?;
+        let current = slot.peek()?;
+        if !handler.type_.is_empty() && current.prepared.component.type_ != handler.type_ {
+            return None;
+        }
+        Some(Arc::new(move || {
+            let slot = slot.clone();
+            Box::pin(async move {
+                let lease = slot.lease().await.ok_or_else(|| -> BoxError { format!("middleware {} is not loaded", slot.name).into() })?;
+                Ok(StageLease { generation: lease.generation.clone(), guard: Box::new(lease) })
+            })
+        }))
+    }
+}
+
+fn metrics_options(options: &RuntimeOptions, configuration: &Configuration) -> MetricsOptions {
+    let m = &configuration.metrics;
+    let label = |l: &MetricLabel| RuleLabel { name: l.name.clone(), regex: l.regex.clone().into_iter().collect() };
+    let rules = m.rules.iter().map(|r| Rule { name: r.name.clone(), labels: r.labels.iter().map(label).collect() });
+    MetricsOptions {
+        app_id: options.app_id.clone(),
+        namespace: options.namespace.clone(),
+        enabled: m.enabled,
+        http: HttpOptions {
+            increased_cardinality: m.http.increased_cardinality,
+            path_matching: m.http.path_matching.clone(),
+            exclude_verbs: m.http.exclude_verbs,
+        },
+        latency_buckets: buckets(m.latency_distribution_buckets.iter().map(|b| *b as f64).collect()),
+        workflow_latency_buckets: buckets(m.workflow_latency_buckets.clone()),
+        record_error_codes: m.record_error_codes,
+        rules: rules.collect(),
+    }
+}
+
+/// None: the default buckets.
+fn buckets(bounds: Vec<f64>) -> Option<Vec<f64>> {
+    (!bounds.is_empty()).then_some(bounds)
+}

@@ -1,0 +1,171 @@
+//! Publishing: scopes, envelopes, expiry, one message or many.
+
+use crate::call::{Operation, call};
+use crate::cloud_event::{self, Draft};
+use crate::metrics::Family;
+use crate::options::Cx;
+use crate::runtime::Runtime;
+use crate::slots::Slot;
+use bytes::Bytes;
+use proa_host::kinds::pubsub::{Entry, Error as BrokerError, PublishRequest};
+use proa_host::manifest::Kind;
+use proa_model::{Error, Metadata, error, lookup};
+use proa_resources::is_truthy;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub struct Publish {
+    pub pubsub: String,
+    pub topic: String,
+    pub data: Bytes,
+    pub content_type: String,
+    pub metadata: Metadata,
+}
+
+#[derive(Clone)]
+pub struct BulkEntry {
+    pub id: String,
+    pub data: Bytes,
+    pub content_type: String,
+    pub metadata: Metadata,
+}
+
+#[derive(Debug, PartialEq)]
+pub struct FailedEntry {
+    pub id: String,
+    pub error: String,
+}
+
+fn text(error: BrokerError) -> String {
+    match error {
+        BrokerError::InvalidArgument(t) | BrokerError::NotFound(t) | BrokerError::Denied(t) | BrokerError::Unavailable(t) | BrokerError::Other(t) => t,
+    }
+}
+
+/// The broker for a topic, once everything that speaks against it is ruled out.
+fn find(runtime: &Runtime, pubsub: &str, topic: &str) -> Result<Arc<Slot>, Error> {
+    let app_id = &runtime.options().app_id;
+    if pubsub.is_empty() {
+        return Err(error::pubsub::name_empty(app_id));
+    }
+    let slot = match runtime.slots.find(Kind::Pubsub, pubsub).filter(|s| s.peek().is_some()) {
+        Some(slot) => slot,
+        None if !runtime.slots.any(Kind::Pubsub) => return Err(error::pubsub::not_configured(pubsub, app_id)),
+        None => return Err(error::pubsub::not_found(pubsub, app_id)),
+    };
+    if topic.is_empty() {
+        return Err(error::pubsub::topic_empty(pubsub, app_id));
+    }
+    Ok(slot)
+}
+
+fn permitted(runtime: &Runtime, slot: &Slot, topic: &str) -> Result<(), Error> {
+    let app_id = &runtime.options().app_id;
+    let Some(current) = slot.peek() else { return Err(error::pubsub::vanished(&slot.name, topic)) };
+    if current.prepared.topics.may_publish(topic) {
+        return Ok(());
+    }
+    let why = format!("topic {topic} is not allowed for app id {app_id}");
+    Err(error::pubsub::forbidden(&slot.name, topic, app_id, &why))
+}
+
+fn is_raw(metadata: &Metadata) -> bool {
+    lookup(metadata, "rawPayload").is_some_and(is_truthy)
+}
+
+/// What the broker gets: the data as they are, or in an envelope.
+fn payload(runtime: &Runtime, cx: &Cx, slot: &Slot, topic: &str, entry: &BulkEntry) -> Result<(Bytes, Option<String>), Error> {
+    if is_raw(&entry.metadata) {
+        return Ok((entry.data.clone(), Some(entry.content_type.clone()).filter(|c| !c.is_empty())));
+    }
+    let app_id = &runtime.options().app_id;
+    let draft = Draft {
+        source: app_id,
+        topic,
+        pubsub: &slot.name,
+        content_type: &entry.content_type,
+        data: &entry.data,
+        metadata: &entry.metadata,
+        traceparent: cx.traceparent.as_deref(),
+        tracestate: cx.tracestate.as_deref(),
+    };
+    let mut event = cloud_event::envelope(&draft).map_err(|why| error::pubsub::cloud_event(&slot.name, app_id, &why))?;
+    if let Some(ttl) = lookup(&entry.metadata, "ttlInSeconds").filter(|_| !keeps_ttl(slot)) {
+        let seconds = ttl.parse().map_err(|_| error::pubsub::cloud_event(&slot.name, app_id, &format!("ttlInSeconds: {ttl:?} is not a number of seconds")))?;
+        cloud_event::expire_after(&mut event, seconds);
+    }
+    let bytes = cloud_event::to_bytes(&event).map_err(|why| error::pubsub::marshal_envelope(&slot.name, topic, app_id, &why))?;
+    Ok((bytes, Some(cloud_event::JSON.to_owned())))
+}
+
+/// Whether the broker itself lets messages expire.
+fn keeps_ttl(slot: &Slot) -> bool {
+    slot.peek().is_some_and(|c| c.generation.module().manifest.capabilities.iter().any(|f| f == "MESSAGE_TTL"))
+}
+
+pub async fn publish(runtime: &Runtime, cx: &Cx, request: Publish) -> Result<(), Error> {
+    let Publish { pubsub, topic, data, content_type, metadata } = request;
+    let slot = find(runtime, &pubsub, &topic)?;
+    let entry = BulkEntry { id: String::new(), data, content_type, metadata };
+    let (data, content_type) = payload(runtime, cx, &slot, &topic, &entry)?;
+    permitted(runtime, &slot, &topic)?;
+    let operation = Operation { family: Family::PubsubEgress, name: &topic, read: false };
+    let answer = call(runtime, &slot, operation, |lease| {
+        let topic = crate::delivery::broker_topic(runtime, lease.prepared.namespaced, &topic);
+        let request = PublishRequest { topic, data: data.to_vec(), content_type: content_type.clone(), metadata: entry.metadata.clone() };
+        async move { lease.generation.pubsub().publish(request).await }
+    })
+    .await;
+    let failed = |why: &str| error::pubsub::publish(&pubsub, &topic, why);
+    answer.map_err(|e| failed(&e.to_string()))?.map_err(|e| failed(&text(e)))
+}
+
+/// The entries that failed. The whole call fails only when nothing could be tried.
+pub async fn publish_bulk(
+    runtime: &Runtime,
+    cx: &Cx,
+    pubsub: &str,
+    topic: &str,
+    mut entries: Vec<BulkEntry>,
+    metadata: Metadata,
+) -> Result<Vec<FailedEntry>, Error> {
+    let slot = find(runtime, pubsub, topic)?;
+    permitted(runtime, &slot, topic)?;
+    let begun = Instant::now();
+    let mut ready = Vec::with_capacity(entries.len());
+    for entry in &mut entries {
+        // What is said of the request is said of each entry, unless the entry says otherwise.
+        let inherited = metadata.iter().filter(|(n, _)| lookup(&entry.metadata, n).is_none()).cloned().collect::<Vec<_>>();
+        entry.metadata.extend(inherited);
+        let (data, content_type) = payload(runtime, cx, &slot, topic, entry)?;
+        ready.push(Entry { id: entry.id.clone(), data: data.to_vec(), content_type, metadata: entry.metadata.clone() });
+    }
+    let count = ready.len();
+    let failed = send_bulk(runtime, &slot, topic, ready, metadata).await;
+    let published = (count - failed.len().min(count)) as u64;
+    runtime.metrics().pubsub_egress_bulk(pubsub, topic, failed.is_empty(), published, begun.elapsed());
+    Ok(failed)
+}
+
+async fn send_bulk(runtime: &Runtime, slot: &Slot, topic: &str, entries: Vec<Entry>, metadata: Metadata) -> Vec<FailedEntry> {
+    let all_failed = |why: String| entries.iter().map(|e| FailedEntry { id: e.id.clone(), error: why.clone() }).collect();
+    let Some(lease) = slot.lease().await else { return all_failed(format!("pubsub {} is not loaded", slot.name)) };
+    let topic = crate::delivery::broker_topic(runtime, lease.prepared.namespaced, topic);
+    let broker = lease.generation.pubsub();
+    if lease.generation.module().interfaces().contains(&"pubsub/bulk-publisher") {
+        return match broker.publish_bulk(topic, entries.clone(), metadata).await {
+            Ok(Ok(failed)) => failed.into_iter().map(|(id, e)| FailedEntry { id, error: text(e) }).collect(),
+            Ok(Err(e)) => all_failed(text(e)),
+            Err(e) => all_failed(e.to_string()),
+        };
+    }
+    let mut failed = Vec::new();
+    for entry in entries {
+        let request = PublishRequest { topic: topic.clone(), data: entry.data, content_type: entry.content_type, metadata: entry.metadata };
+        let outcome = broker.publish(request).await.map_err(|e| e.to_string()).and_then(|r| r.map_err(text));
+        if let Err(error) = outcome {
+            failed.push(FailedEntry { id: entry.id, error });
+        }
+    }
+    failed
+}

@@ -1,0 +1,230 @@
+//! One runtime from its configuration to its end, in the order that can be observed from outside: components, then the servers, then the
+//! application; and back.
+
+use super::app::{probe, wait_for_port};
+use super::options::{self, Ports};
+use super::signals::{Asked, Signals};
+use super::End;
+use crate::flags::SidecarFlags;
+use proa_core::app::AppChannel;
+use proa_core::{Runtime, RuntimeOptions};
+use proa_host::{Host, HostOptions};
+use proa_transport::grpc::{self, Role};
+use proa_transport::http;
+use proa_transport::listen::Listeners;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+fn fatal(why: impl std::fmt::Display) -> End {
+    tracing::error!(target: "dapr.runtime", fatal = true, "Fatal error from runtime: {why}");
+    End::Failed
+}
+
+/// What listens, bound before anything that could refer to a port.
+struct Sockets {
+    http: Listeners,
+    grpc: Listeners,
+    internal: Listeners,
+    public: Option<Listeners>,
+    metrics: Option<Listeners>,
+    profile: Option<Listeners>,
+}
+
+pub async fn run(flags: &SidecarFlags, signals: &mut Signals) -> End {
+    let begun = Instant::now();
+    let started = tokio::select! {
+        started = start(flags) => started,
+        asked = signals.next() => return if asked == Asked::Stop { End::Clean } else { End::Restart },
+    };
+    let (runtime, servers) = match started {
+        Ok(started) => started,
+        Err(why) => return fatal(why),
+    };
+    let stop_app = CancellationToken::new();
+    let app = tokio::spawn(reach_app(runtime.clone(), stop_app.clone(), begun));
+    let (asked, forced) = tokio::select! {
+        asked = signals.next() => (asked, false),
+        forced = runtime.shutdown_requested() => (Asked::Stop, forced),
+    };
+    if forced {
+        tracing::warn!(target: "dapr.runtime", "Force shutdown requested, exiting immediately without graceful shutdown");
+        // The answer to the request is still on its way.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        return End::Failed;
+    }
+    let ending = end(flags, &runtime, servers, stop_app, app);
+    let end = tokio::select! {
+        end = ending => end,
+        () = signals.stop() => {
+            tracing::warn!(target: "dapr.runtime", "second signal: exiting at once");
+            End::Failed
+        }
+    };
+    match (end, asked) {
+        (End::Clean, Asked::Reload) => End::Restart,
+        (end, _) => end,
+    }
+}
+
+/// The servers that run, and what stops them.
+struct Servers {
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+async fn start(flags: &SidecarFlags) -> Result<(Arc<Runtime>, Servers), String> {
+    let paths: Vec<PathBuf> = flags.config.iter().map(PathBuf::from).collect();
+    let configuration = proa_resources::load_configuration(&paths).map_err(|e| format!("error loading configuration: {e}"))?;
+    for warning in &configuration.warnings {
+        tracing::warn!(target: "dapr.runtime", "configuration: {warning}");
+    }
+    let sockets = bind(flags).await?;
+    let ports = Ports {
+        http: sockets.http.port().unwrap_or(flags.http_port),
+        grpc: sockets.grpc.port().unwrap_or(flags.grpc_port),
+        internal: sockets.internal.port().unwrap_or_default(),
+        metrics: sockets.metrics.as_ref().and_then(Listeners::port).unwrap_or(flags.metrics_port),
+    };
+    let options = options::runtime(flags, &ports);
+    absent_services(&options);
+    let environment = options::environment(flags, &options);
+    let host = Host::new(&HostOptions::from_env()).map_err(|e| e.to_string())?;
+    let mut configuration = configuration;
+    configuration.metrics.enabled &= flags.enable_metrics;
+    let runtime = Runtime::new(options, configuration, host, environment).map_err(|e| e.to_string())?;
+    runtime.load().await.map_err(|e| e.to_string())?;
+    let servers = serve(&runtime, sockets);
+    runtime.outbound_ready();
+    Ok((runtime, servers))
+}
+
+fn absent_services(options: &RuntimeOptions) {
+    if options.placement_addresses.is_empty() {
+        tracing::info!(target: "dapr.runtime", "Actor runtime disabled: no placement host addresses provided");
+    }
+    if options.scheduler_addresses.is_empty() {
+        tracing::info!(target: "dapr.runtime", "No scheduler host addresses provided. Scheduler disabled");
+    } else {
+        tracing::info!(target: "dapr.runtime", "Using Scheduler service for reminders.");
+    }
+}
+
+async fn bind(flags: &SidecarFlags) -> Result<Sockets, String> {
+    let text = |e: proa_transport::listen::ListenError| e.to_string();
+    let (http, grpc) = match &flags.unix_domain_socket {
+        Some(folder) => (
+            Listeners::unix("HTTP", &folder.join(format!("dapr-{}-http.socket", flags.app_id))).map_err(text)?,
+            Listeners::unix("gRPC", &folder.join(format!("dapr-{}-grpc.socket", flags.app_id))).map_err(text)?,
+        ),
+        None => (
+            Listeners::tcp("HTTP", &flags.listen_addresses, flags.http_port).await.map_err(text)?,
+            Listeners::tcp("gRPC", &flags.listen_addresses, flags.grpc_port).await.map_err(text)?,
+        ),
+    };
+    let internal_address = [flags.internal_grpc_listen_address.clone()];
+    let wanted = flags.internal_grpc_port.unwrap_or_else(|| options::stable_internal_port(&flags.app_id));
+    let internal = match Listeners::tcp("internal gRPC", &internal_address, wanted).await {
+        Err(_) if flags.internal_grpc_port.is_none() => Listeners::tcp("internal gRPC", &internal_address, 0).await,
+        bound => bound,
+    };
+    let one = |address: &str| [address.to_owned()];
+    let public = match flags.public_port {
+        Some(port) => Some(Listeners::tcp("public HTTP", &one(&flags.public_listen_address), port).await.map_err(text)?),
+        None => None,
+    };
+    let metrics = match flags.enable_metrics {
+        true => Some(Listeners::tcp("metrics", &one(&flags.metrics_listen_address), flags.metrics_port).await.map_err(text)?),
+        false => None,
+    };
+    let profile = match flags.enable_profiling {
+        true => Some(Listeners::tcp("profiling", &flags.listen_addresses, flags.profile_port).await.map_err(text)?),
+        false => None,
+    };
+    Ok(Sockets { http, grpc, internal: internal.map_err(text)?, public, metrics, profile })
+}
+
+fn serve(runtime: &Arc<Runtime>, sockets: Sockets) -> Servers {
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(grpc::serve(runtime.clone(), Role::Api, sockets.grpc, stop.clone()));
+    tasks.spawn(http::serve(runtime.clone(), sockets.http, stop.clone()));
+    tasks.spawn(grpc::serve(runtime.clone(), Role::Internal, sockets.internal, stop.clone()));
+    if let Some(listeners) = sockets.public {
+        tasks.spawn(http::serve_public(runtime.clone(), listeners, stop.clone()));
+    }
+    if let Some(listeners) = sockets.metrics {
+        tasks.spawn(http::serve_metrics(runtime.clone(), listeners, stop.clone()));
+    }
+    if let Some(listeners) = sockets.profile {
+        tasks.spawn(http::serve_profile(runtime.clone(), listeners, stop.clone()));
+    }
+    Servers { stop, tasks }
+}
+
+/// Waits for the application, asks it what it wants, and keeps an eye on it.
+async fn reach_app(runtime: Arc<Runtime>, stop: CancellationToken, begun: Instant) {
+    let work = async {
+        let options = runtime.options();
+        let channel = match options.app_port {
+            Some(port) => {
+                wait_for_port(options.app_protocol.as_str(), &options.app_channel_address, port).await;
+                Some(proa_transport::app::channel(&runtime))
+            }
+            None => None,
+        };
+        if options.disable_init_endpoints.iter().any(|e| e == "config") {
+            tracing::info!(target: "dapr.runtime", "Skipping programmatic dapr configuration loading");
+        } else if let Some(app) = &channel
+            && let Err(error) = app.app_config().await
+        {
+            tracing::warn!(target: "dapr.runtime", "failed to get the app's configuration: {error}");
+        }
+        match (channel, options.app_health.clone()) {
+            (Some(app), Some(health)) => {
+                running(begun);
+                let app: Arc<dyn AppChannel> = app;
+                probe(runtime.clone(), app, health, stop.clone()).await;
+            }
+            (channel, _) => {
+                runtime.app_ready(channel).await;
+                running(begun);
+            }
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+fn running(begun: Instant) {
+    tracing::info!(target: "dapr.runtime", "dapr initialized. Status: Running. Init Elapsed {}ms", begun.elapsed().as_millis());
+}
+
+async fn end(flags: &SidecarFlags, runtime: &Arc<Runtime>, mut servers: Servers, stop_app: CancellationToken, app: tokio::task::JoinHandle<()>) -> End {
+    if let Some(block) = flags.block_shutdown {
+        let text = proa_resources::go_duration::format(block);
+        tracing::info!(target: "dapr.runtime", "Blocking graceful shutdown for {text} or until app reports unhealthy...");
+        runtime.stop_deliveries(block).await;
+        tokio::time::sleep(block).await;
+        tracing::info!(target: "dapr.runtime", "Block shutdown period expired, entering shutdown...");
+    }
+    stop_app.cancel();
+    let grace = flags.graceful_shutdown;
+    let work = async {
+        // The task ends with its token.
+        let _ = app.await;
+        runtime.stop_deliveries(grace).await;
+        servers.stop.cancel();
+        while servers.tasks.join_next().await.is_some() {}
+        runtime.close(grace).await;
+    };
+    if tokio::time::timeout(grace.max(Duration::from_millis(500)), work).await.is_err() {
+        tracing::error!(target: "dapr.runtime", "Graceful shutdown timeout exceeded, forcing shutdown");
+        return End::Failed;
+    }
+    End::Clean
+}

@@ -1,0 +1,282 @@
+//! The channel to an application that speaks gRPC: one multiplexed connection, made when it is first needed and again after it broke.
+//!
+//! TLS (`grpcs`) is taken without looking at the certificate, as in Dapr. A call waits for a free place when the application's
+//! concurrency is limited, and otherwise for as long as the application takes; dropping it cancels it. Every call is counted in the
+//! `grpc_io_client_*` series. An application that cannot be reached is a failure of the call, never of the channel.
+
+mod connection;
+mod event;
+
+use crate::grpc::error::{name, printed};
+use crate::grpc::trace::{self, Span};
+use futures::future::BoxFuture;
+use http::uri::PathAndQuery;
+use proa_core::app::{AppChannel, AppSubscription, BindingDelivery, BindingReply, Bulk, ChannelError, DeliveryStatus, Rule, TopicDelivery};
+use proa_core::{Metrics, Runtime, RuntimeOptions};
+use proa_model::Metadata;
+use proa_protocol::runtime::v1 as pb;
+use proa_protocol::runtime::v1::topic_event_response::TopicEventResponseStatus;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tonic::metadata::{AsciiMetadataValue, MetadataKey, MetadataMap, MetadataValue};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status};
+
+const LOG: &str = "dapr.runtime.processor.pubsub.subscription.grpc";
+const ON_TOPIC_EVENT: &str = "/dapr.proto.runtime.v1.AppCallback/OnTopicEvent";
+const ON_BINDING_EVENT: &str = "/dapr.proto.runtime.v1.AppCallback/OnBindingEvent";
+const LIST_TOPICS: &str = "/dapr.proto.runtime.v1.AppCallback/ListTopicSubscriptions";
+const LIST_BINDINGS: &str = "/dapr.proto.runtime.v1.AppCallback/ListInputBindings";
+const HEALTH_CHECK: &str = "/dapr.proto.runtime.v1.AppCallbackHealthCheck/HealthCheck";
+/// Metadata that belong to the broker's message and not to the call.
+const NOT_FORWARDED: &[&str] = &["content-type", "content-length"];
+
+/// See the module's text.
+pub struct GrpcApp {
+    channel: Channel,
+    metrics: Metrics,
+    token: Option<AsciiMetadataValue>,
+    permits: Option<Arc<Semaphore>>,
+    max_message: usize,
+    traces: bool,
+    /// The bindings that the application takes; asked once.
+    bindings: OnceCell<Vec<String>>,
+}
+
+/// The channel to the application of this sidecar. `permits` limits the deliveries at the same time and may be shared.
+///
+/// # Errors
+/// The options name no port, or an address that is none. Must be called within a tokio runtime.
+pub fn connect(runtime: &Runtime, permits: Option<Arc<Semaphore>>) -> Result<GrpcApp, ChannelError> {
+    let traces = trace::enabled(&runtime.configuration().tracing.sampling_rate);
+    GrpcApp::new(runtime.options(), runtime.metrics().clone(), traces, permits)
+}
+
+fn failure(message: String) -> ChannelError {
+    ChannelError { status: None, message }
+}
+
+/// A failed call. Policies match on the code, so it goes along.
+fn rejected(what: &str, status: &Status) -> ChannelError {
+    ChannelError { status: u16::try_from(status.code() as i32).ok(), message: format!("{what}: {}", printed(status)) }
+}
+
+impl GrpcApp {
+    fn new(options: &RuntimeOptions, metrics: Metrics, traces: bool, permits: Option<Arc<Semaphore>>) -> Result<Self, ChannelError> {
+        let token = options.app_api_token.as_deref().filter(|token| !token.is_empty()).map(AsciiMetadataValue::try_from);
+        Ok(Self {
+            channel: connection::lazy(options)?,
+            metrics,
+            token: token.transpose().map_err(|_| failure("the app API token has characters that gRPC metadata cannot carry".to_owned()))?,
+            permits,
+            max_message: options.max_body_size,
+            traces,
+            bindings: OnceCell::new(),
+        })
+    }
+
+    /// A free place, where the application's concurrency is limited.
+    async fn permit(&self) -> Result<Option<OwnedSemaphorePermit>, ChannelError> {
+        let Some(permits) = &self.permits else { return Ok(None) };
+        permits.clone().acquire_owned().await.map(Some).map_err(|_| failure("the app channel is closed".to_owned()))
+    }
+
+    async fn unary<Q, A>(&self, method: &'static str, mut request: Request<Q>) -> Result<A, Status>
+    where
+        Q: prost::Message + 'static,
+        A: prost::Message + Default + 'static,
+    {
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("dapr-api-token", token.clone());
+        }
+        let (sent, begun) = (request.get_ref().encoded_len() as u64, Instant::now());
+        let outcome = self.send(method, request).await;
+        let received = outcome.as_ref().map_or(0, |answer: &A| answer.encoded_len() as u64);
+        let status = name(outcome.as_ref().map_or_else(Status::code, |_| Code::Ok));
+        if method == HEALTH_CHECK {
+            self.metrics.grpc_probe(status, begun.elapsed());
+        } else {
+            self.metrics.grpc_client(method, status, begun.elapsed(), sent, received);
+        }
+        outcome
+    }
+
+    async fn send<Q, A>(&self, method: &'static str, request: Request<Q>) -> Result<A, Status>
+    where
+        Q: prost::Message + 'static,
+        A: prost::Message + Default + 'static,
+    {
+        let mut client = tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(self.max_message);
+        client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+        let codec = tonic_prost::ProstCodec::<Q, A>::default();
+        client.unary(request, PathAndQuery::from_static(method), codec).await.map(Response::into_inner)
+    }
+
+    /// The trace of a delivery in both forms.
+    fn trace(&self, headers: &mut MetadataMap, traceparent: Option<&str>, tracestate: Option<&str>) {
+        if !self.traces {
+            return;
+        }
+        let span = Span::from_text_or_zero(traceparent);
+        if let Ok(text) = span.text().parse() {
+            headers.insert("traceparent", text);
+        }
+        headers.insert_bin(trace::BINARY, MetadataValue::from_bytes(&span.binary()));
+        if let Some(state) = tracestate.and_then(|state| state.parse().ok()) {
+            headers.insert("tracestate", state);
+        }
+    }
+
+    async fn list_topics(&self) -> Result<Vec<AppSubscription>, ChannelError> {
+        match self.unary::<(), pb::ListTopicSubscriptionsResponse>(LIST_TOPICS, Request::new(())).await {
+            Ok(list) => Ok(list.subscriptions.into_iter().map(subscription).collect()),
+            Err(status) if status.code() == Code::Unimplemented => {
+                tracing::info!(target: "dapr.runtime.pubsub", "pubsub subscriptions: gRPC app does not implement ListTopicSubscriptions");
+                Ok(Vec::new())
+            }
+            Err(status) => Err(rejected("error getting topic list from app", &status)),
+        }
+    }
+
+    async fn deliver_event(&self, delivery: TopicDelivery) -> Result<DeliveryStatus, ChannelError> {
+        let id = event::text(&delivery.cloud_event, "id").to_owned();
+        let message = event::request(&delivery).map_err(|why| failure(format!("error returned from app while processing pub/sub event: {why}")))?;
+        let mut request = Request::new(message);
+        forward(request.metadata_mut(), &delivery.metadata);
+        self.trace(request.metadata_mut(), delivery.traceparent.as_deref(), delivery.tracestate.as_deref());
+        let _permit = self.permit().await?;
+        match self.unary::<_, pb::TopicEventResponse>(ON_TOPIC_EVENT, request).await {
+            Ok(answer) => verdict(&id, answer.status),
+            Err(status) if status.code() == Code::Unimplemented => {
+                tracing::warn!(target: LOG, "non-retriable error returned from app while processing pub/sub event {id}: {}", printed(&status));
+                Ok(DeliveryStatus::Drop)
+            }
+            Err(status) => Err(rejected(&format!("error returned from app while processing pub/sub event {id}: retriable error occurred"), &status)),
+        }
+    }
+
+    async fn takes_binding(&self, binding: &str, timeout: Duration) -> bool {
+        let ask = async {
+            let answer = self.unary::<(), pb::ListInputBindingsResponse>(LIST_BINDINGS, Request::new(()));
+            match tokio::time::timeout(timeout, answer).await {
+                Ok(Ok(list)) => list.bindings,
+                // An application that does not say takes none, and is not asked again.
+                Ok(Err(_)) | Err(_) => Vec::new(),
+            }
+        };
+        self.bindings.get_or_init(|| ask).await.iter().any(|name| name == binding)
+    }
+
+    async fn deliver_binding(&self, delivery: BindingDelivery) -> Result<BindingReply, ChannelError> {
+        let mut request = Request::new(pb::BindingEventRequest {
+            name: delivery.name,
+            data: delivery.data,
+            metadata: delivery.metadata.into_iter().collect(),
+        });
+        self.trace(request.metadata_mut(), delivery.traceparent.as_deref(), delivery.tracestate.as_deref());
+        let _permit = self.permit().await?;
+        let (begun, sent) = (Instant::now(), request.get_ref().data.len() as u64);
+        let answer = self.unary::<_, pb::BindingEventResponse>(ON_BINDING_EVENT, request).await;
+        let received = answer.as_ref().map_or(0, |reply| reply.data.len() as u64);
+        let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
+        // Dapr counts these among the served calls too.
+        self.metrics.grpc_server(ON_BINDING_EVENT, name(code), begun.elapsed(), sent, received);
+        answer.map(reply).map_err(|status| rejected("error invoking app", &status))
+    }
+
+    async fn probe(&self, timeout: Duration) -> bool {
+        let answer = self.unary::<(), pb::HealthCheckResponse>(HEALTH_CHECK, Request::new(()));
+        matches!(tokio::time::timeout(timeout, answer).await, Ok(Ok(_)))
+    }
+}
+
+impl AppChannel for GrpcApp {
+    fn subscriptions(&self) -> BoxFuture<'_, Result<Vec<AppSubscription>, ChannelError>> {
+        Box::pin(self.list_topics())
+    }
+
+    /// Applications register actors over a stream of their own, so there is nothing to ask for.
+    fn app_config(&self) -> BoxFuture<'_, Result<serde_json::Value, ChannelError>> {
+        Box::pin(async { Ok(serde_json::Value::Null) })
+    }
+
+    fn deliver(&self, delivery: TopicDelivery) -> BoxFuture<'_, Result<DeliveryStatus, ChannelError>> {
+        Box::pin(self.deliver_event(delivery))
+    }
+
+    fn binding_wanted<'a>(&'a self, name: &'a str, _route: &'a str, timeout: Duration) -> BoxFuture<'a, Result<bool, ChannelError>> {
+        Box::pin(async move { Ok(self.takes_binding(name, timeout).await) })
+    }
+
+    fn binding_event(&self, event: BindingDelivery) -> BoxFuture<'_, Result<BindingReply, ChannelError>> {
+        Box::pin(self.deliver_binding(event))
+    }
+
+    fn healthy(&self, timeout: Duration) -> BoxFuture<'_, bool> {
+        Box::pin(self.probe(timeout))
+    }
+}
+
+/// A subscription from the application's list. Without routes every event goes to the empty path.
+fn subscription(listed: pb::TopicSubscription) -> AppSubscription {
+    let routes = listed.routes.unwrap_or_default();
+    let mut rules: Vec<Rule> = routes.rules.into_iter().map(|rule| Rule { match_expr: rule.r#match, path: rule.path }).collect();
+    if rules.is_empty() && routes.default.is_empty() {
+        rules.push(Rule::default());
+    }
+    let count = |number: i32| u32::try_from(number).unwrap_or(0);
+    AppSubscription {
+        pubsub_name: listed.pubsub_name,
+        topic: listed.topic,
+        dead_letter_topic: listed.dead_letter_topic,
+        metadata: listed.metadata.into_iter().collect(),
+        rules,
+        default_path: routes.default,
+        bulk: listed.bulk_subscribe.map(|bulk| Bulk {
+            enabled: bulk.enabled,
+            max_messages: count(bulk.max_messages_count),
+            max_await_ms: count(bulk.max_await_duration_ms),
+        }),
+    }
+}
+
+fn verdict(id: &str, status: i32) -> Result<DeliveryStatus, ChannelError> {
+    match TopicEventResponseStatus::try_from(status) {
+        Ok(TopicEventResponseStatus::Success) => Ok(DeliveryStatus::Success),
+        Ok(TopicEventResponseStatus::Retry) => Ok(DeliveryStatus::Retry),
+        Ok(TopicEventResponseStatus::Drop) => {
+            tracing::warn!(target: LOG, "DROP status returned from app while processing pub/sub event {id}");
+            Ok(DeliveryStatus::Drop)
+        }
+        Err(_) => Err(failure(format!("unknown status returned from app while processing pub/sub event {id}, status: {status}"))),
+    }
+}
+
+/// Dapr hands on where the data go, not the state; so do we.
+fn reply(answer: pb::BindingEventResponse) -> BindingReply {
+    let parallel = answer.concurrency == i32::from(pb::binding_event_response::BindingEventConcurrency::Parallel);
+    BindingReply {
+        data: Some(answer.data).filter(|data| !data.is_empty()),
+        to: answer.to,
+        concurrency: if parallel { "parallel" } else { "sequential" }.to_owned(),
+        ..BindingReply::default()
+    }
+}
+
+/// The message's metadata as gRPC metadata; what gRPC keeps for itself or cannot carry is left out.
+fn forward(headers: &mut MetadataMap, metadata: &Metadata) {
+    for (name, value) in metadata {
+        let name = name.to_lowercase();
+        if NOT_FORWARDED.contains(&name.as_str()) || name.starts_with("grpc-") || name.ends_with("-bin") {
+            continue;
+        }
+        if let (Ok(name), Ok(value)) = (MetadataKey::from_bytes(name.as_bytes()), value.parse()) {
+            headers.append(name, value);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests;

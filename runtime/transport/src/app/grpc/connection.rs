@@ -1,0 +1,99 @@
+//! The connection to the application: TCP, with TLS on top for `grpcs`, without looking at who answers.
+
+use super::failure;
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use proa_core::app::ChannelError;
+use proa_core::{AppProtocol, RuntimeOptions};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
+
+/// For TCP and TLS of one attempt.
+const CONNECT: Duration = Duration::from_secs(20);
+
+/// A channel that connects with its first call, and again after the connection broke.
+pub(super) fn lazy(options: &RuntimeOptions) -> Result<Channel, ChannelError> {
+    let port = options.app_port.ok_or_else(|| failure("the application has no port".to_owned()))?;
+    let host = options.app_channel_address.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let endpoint = Endpoint::from_shared(format!("http://{authority}")).map_err(|error| failure(format!("invalid app address {authority}: {error}")))?;
+    let tls = (options.app_protocol == AppProtocol::Grpcs).then(|| tls(&host)).transpose().map_err(|error| failure(error.to_string()))?;
+    let connector = tower::service_fn(move |_: Uri| {
+        let (host, tls) = (host.clone(), tls.clone());
+        async move {
+            let attempt = tokio::time::timeout(CONNECT, open(&host, port, tls)).await;
+            let stream = attempt.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            Ok::<_, io::Error>(TokioIo::new(stream))
+        }
+    });
+    Ok(endpoint.connect_with_connector_lazy(connector))
+}
+
+/// Either kind of stream.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// What TLS needs to know.
+#[derive(Clone)]
+struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+async fn open(host: &str, port: u16, tls: Option<Tls>) -> io::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(match tls {
+        None => Box::new(stream),
+        Some(tls) => Box::new(tls.connector.connect(tls.name, stream).await?),
+    })
+}
+
+fn tls(host: &str) -> Result<Tls, Box<dyn std::error::Error>> {
+    let provider = Arc::new(ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone(provider)))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Tls { connector: TlsConnector::from(Arc::new(config)), name: ServerName::try_from(host.to_owned())? })
+}
+
+/// Takes every certificate: the application is this sidecar's own, and its certificate is often made for another name.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(&self, _: &[u8], _: &CertificateDer<'_>, _: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,153 @@
+//! A call's answer on its way out: the codec's limits in gRPC for Go's words, errors with headers of their own, the end recorded.
+//!
+//! A failure is sent as headers and then trailers, because clients find metadata beside a failure (`metadata.statusCode` of a
+//! binding, the trace) only in proper headers.
+
+use super::call::Call;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Response};
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tonic::{Code, Status};
+
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+
+/// An answer's body.
+pub(super) struct Answer {
+    content: Content,
+    call: Option<Call>,
+}
+
+enum Content {
+    Messages(tonic::body::Body),
+    /// Nothing but the end.
+    Trailers(Option<HeaderMap>),
+}
+
+/// A refusal that is no call: trailers in place of headers, nothing recorded.
+pub(super) fn refusal(status: Status) -> Response<Answer> {
+    status.into_http::<tonic::body::Body>().map(|body| Answer { content: Content::Messages(body), call: None })
+}
+
+/// Ties the answer to its call.
+pub(super) fn finish(response: Response<tonic::body::Body>, call: Call) -> Response<Answer> {
+    let (mut parts, body) = response.into_parts();
+    if !parts.headers.contains_key(&STATUS) {
+        return Response::from_parts(parts, Answer { content: Content::Messages(body), call: Some(call) });
+    }
+    let mut trailers = HeaderMap::new();
+    for name in [STATUS, MESSAGE, DETAILS] {
+        if let Some(value) = parts.headers.remove(&name) {
+            trailers.insert(name, value);
+        }
+    }
+    worded(&mut trailers);
+    Response::from_parts(parts, Answer { content: Content::Trailers(Some(trailers)), call: Some(call) })
+}
+
+/// Ties the answer of something that is not recorded.
+pub(super) fn unrecorded(response: Response<tonic::body::Body>) -> Response<Answer> {
+    response.map(|body| Answer { content: Content::Messages(body), call: None })
+}
+
+/// A message over the limit is `ResourceExhausted` for every other gRPC implementation.
+fn worded(trailers: &mut HeaderMap) {
+    if trailers.get(&STATUS).is_none_or(|code| code != "11") {
+        return;
+    }
+    let Some(status) = Status::from_header_map(trailers) else { return };
+    let text = status.message();
+    let what = if text.starts_with("Error, decoded message length") {
+        "grpc: received message larger than max"
+    } else if text.starts_with("Error, encoded message length") {
+        "trying to send message larger than max"
+    } else {
+        return;
+    };
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+    let (Some(size), Some(limit)) = (numbers.next(), numbers.next()) else { return };
+    let status = Status::resource_exhausted(format!("{what} ({size} vs. {limit})"));
+    // Both values are plain ASCII.
+    let _ = status.add_header(trailers);
+}
+
+fn code(trailers: &HeaderMap) -> Code {
+    trailers.get(&STATUS).map_or(Code::Unknown, |value| Code::from_bytes(value.as_bytes()))
+}
+
+impl Answer {
+    fn ended(&mut self, code: Code) {
+        if let Some(mut call) = self.call.take() {
+            call.end(code);
+        }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let body = match &mut self.content {
+            Content::Trailers(trailers) => {
+                let trailers = trailers.take();
+                if let Some(trailers) = &trailers {
+                    let code = code(trailers);
+                    self.ended(code);
+                }
+                return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+            }
+            Content::Messages(body) => body,
+        };
+        let frame = std::task::ready!(Pin::new(body).poll_frame(cx));
+        let Some(Ok(frame)) = frame else { return Poll::Ready(frame) };
+        match frame.into_trailers() {
+            Ok(mut trailers) => {
+                worded(&mut trailers);
+                self.ended(code(&trailers));
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
+            Err(frame) => {
+                if let (Some(call), Some(data)) = (&mut self.call, frame.data_ref()) {
+                    call.sent(data.len());
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Trailers(trailers) => trailers.is_none(),
+            Content::Messages(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_over_the_limit_is_resource_exhausted() {
+        let mut trailers = HeaderMap::new();
+        let text = "Error, decoded message length too large: found 2064 bytes, the limit is: 1000 bytes";
+        Status::out_of_range(text).add_header(&mut trailers).unwrap();
+        worded(&mut trailers);
+        let status = Status::from_header_map(&trailers).unwrap();
+        assert_eq!((status.code(), status.message()), (Code::ResourceExhausted, "grpc: received message larger than max (2064 vs. 1000)"));
+
+        let mut other = HeaderMap::new();
+        Status::out_of_range("no").add_header(&mut other).unwrap();
+        worded(&mut other);
+        assert_eq!(Status::from_header_map(&other).unwrap().code(), Code::OutOfRange);
+    }
+}

@@ -1,0 +1,36 @@
+//! The port for probes: health and metadata, without token and without logs.
+
+use super::api::Seen;
+use super::reply::Reply;
+use super::router::Router;
+use super::server::{self, Handler};
+use crate::body::Inbound;
+use crate::listen::Listeners;
+use http::Request;
+use proa_core::Runtime;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Serves until `stop`.
+pub async fn serve_public(runtime: Arc<Runtime>, listeners: Listeners, stop: CancellationToken) {
+    let settings = server::Settings::new(runtime.options().read_buffer_size);
+    let public = Public { router: Arc::new(Router::public(&runtime)), runtime };
+    server::run(listeners, settings, public, stop).await;
+}
+
+#[derive(Clone)]
+struct Public {
+    router: Arc<Router>,
+    runtime: Arc<Runtime>,
+}
+
+impl Handler for Public {
+    async fn handle(&self, request: Request<Inbound>, _peer: Option<SocketAddr>) -> Reply {
+        let seen = Seen::new(&request);
+        let (parts, body) = request.into_parts();
+        let reply = self.router.route(&parts, body).await;
+        seen.count(self.runtime.metrics(), &reply);
+        reply
+    }
+}

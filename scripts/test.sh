@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Every suite, against the built binary. Ends with the number of suites that passed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+export PROA_BIN="${PROA_BIN:-$PWD/bin/daprd}"
+failed=()
+passed=0
+suite() {
+    local name=$1
+    shift
+    echo "== $name"
+    local begun=$SECONDS
+    if "$@"; then passed=$((passed + 1)); else failed+=("$name"); fi
+    echo "== $name: $((SECONDS - begun))s"
+}
+guests() { (cd components-wasm && CARGO_TARGET_DIR="$CARGO_TARGET_DIR-guest-tests" cargo test --release --workspace -q); }
+
+suite formatting cargo fmt --all --check
+suite test-guests tests/guests/build.sh
+suite runtime cargo test --release --workspace
+suite guests guests
+suite clients tests/clients/run.sh
+for example in examples/*/run.sh; do suite "$example" "$example" --check; done
+
+echo
+[ ${#failed[@]} -eq 0 ] || printf 'failed: %s\n' "${failed[@]}"
+echo "suites: $passed passed, ${#failed[@]} failed"
+[ ${#failed[@]} -eq 0 ]
