@@ -72,8 +72,7 @@ fn pem(p: &Properties, name: &str) -> Result<Option<Vec<u8>>, InitError> {
         return Ok(Some(value.as_bytes().to_vec()));
     }
     let read = proa_sdk::files::read(value);
-    read.map(Some)
-        .map_err(|e| invalid(name, format!("provided {name:?} value is neither a valid file path or nor a valid pem encoded string: {e}")))
+    read.map(Some).map_err(|e| invalid(name, format!("provided {name:?} value is neither a valid file path or nor a valid pem encoded string: {e}")))
 }
 
 /// A resource quantity in bytes: `100`, `1k`, `10Ki`, `1.5Mi`. Zero and less mean no limit (`Some(None)`); `None` is malformed.

@@ -4,9 +4,9 @@
 mod feeder;
 mod reclaimer;
 
+use crate::failure;
 use crate::message::{Stored, entry_id, message_id};
 use crate::stream::Stream;
-use crate::failure;
 use crate::waiters::Waiters;
 use proa_sdk::pubsub::{Error, Message, Verdict, subscriber::SubscribeRequest};
 use proa_sdk::time;

@@ -180,17 +180,14 @@ mod tests {
 
     #[test]
     fn pieces_of_any_size_give_the_same_replies() {
-        let wire = b"+OK\r\n:-12\r\n$3\r\na\r\n\r\n$-1\r\n*3\r\n$1\r\nx\r\n*0\r\n*2\r\n-ERR no\r\n:7\r\n*-1\r\n%1\r\n+k\r\n#t\r\n:-9223372036854775808\r\n";
+        let wire =
+            b"+OK\r\n:-12\r\n$3\r\na\r\n\r\n$-1\r\n*3\r\n$1\r\nx\r\n*0\r\n*2\r\n-ERR no\r\n:7\r\n*-1\r\n%1\r\n+k\r\n#t\r\n:-9223372036854775808\r\n";
         let want = vec![
             Value::Ok,
             Value::Int(-12),
             Value::Bulk(b"a\r\n".to_vec()),
             Value::Nil,
-            Value::Array(vec![
-                Value::Bulk(b"x".to_vec()),
-                Value::Array(vec![]),
-                Value::Array(vec![Value::Error("ERR no".into()), Value::Int(7)]),
-            ]),
+            Value::Array(vec![Value::Bulk(b"x".to_vec()), Value::Array(vec![]), Value::Array(vec![Value::Error("ERR no".into()), Value::Int(7)])]),
             Value::Nil,
             Value::Array(vec![Value::Status("k".into()), Value::Int(1)]),
             Value::Int(i64::MIN),

@@ -176,9 +176,7 @@ impl Redis {
             return Err(write.error(error));
         }
         match replies.next() {
-            Some(Err(error)) => {
-                Err(Error::Other(format!("redis waiting for {} replicas to acknowledge write, err: {error}", self.replicas)))
-            }
+            Some(Err(error)) => Err(Error::Other(format!("redis waiting for {} replicas to acknowledge write, err: {error}", self.replicas))),
             _ => Ok(()),
         }
     }
@@ -187,8 +185,7 @@ impl Redis {
     pub async fn write_each(&self, writes: Vec<Result<Write<'_>, Error>>) -> Vec<Result<(), Error>> {
         let digest = self.digest().await;
         let plain = |w: &Write<'_>| !w.strong || self.replicas == 0;
-        let commands: Vec<Command> =
-            writes.iter().flatten().filter(|w| plain(w)).map(|w| self.script(digest.as_deref(), &[w])).collect();
+        let commands: Vec<Command> = writes.iter().flatten().filter(|w| plain(w)).map(|w| self.script(digest.as_deref(), &[w])).collect();
         let mut replies = match self.client.pipeline(&commands).await {
             Ok(replies) => Ok(replies.into_iter()),
             Err(error) => Err(error),

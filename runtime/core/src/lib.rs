@@ -7,6 +7,7 @@ mod call;
 pub mod cloud_event;
 mod delivery;
 mod encryption;
+mod guests;
 pub mod health;
 mod input;
 pub mod metrics;

@@ -43,6 +43,7 @@ pub struct Runtime {
     pub(crate) deliveries: Deliveries,
     pub(crate) inputs: Inputs,
     pub(crate) reconciler: Reconciler,
+    pub(crate) reported: crate::guests::Reported,
     /// What `PUT /metadata/{key}` has set.
     pub(crate) extended: Mutex<BTreeMap<String, String>>,
     /// The state store that actors would use.
@@ -69,6 +70,7 @@ impl Runtime {
             deliveries: Deliveries::default(),
             inputs: Inputs::default(),
             reconciler,
+            reported: crate::guests::Reported::default(),
             extended: Mutex::default(),
             actor_store: Mutex::default(),
             shutdown: CancellationToken::new(),

@@ -26,6 +26,11 @@ pub enum Payload {
 }
 
 impl Payload {
+    /// What arrives, to be passed on.
+    pub fn from_wire(body: Incoming) -> Self {
+        Self::Stream(Inbound::Wire(body).boxed_unsync())
+    }
+
     /// The length, as far as it is known.
     pub fn length(&self) -> u64 {
         self.size_hint().lower()

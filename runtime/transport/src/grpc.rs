@@ -42,3 +42,7 @@ fn pairs(map: HashMap<String, String>) -> Metadata {
 fn map(pairs: Metadata) -> HashMap<String, String> {
     pairs.into_iter().collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+pub(crate) mod tests;

@@ -5,7 +5,6 @@
 
 mod absent;
 mod api;
-mod baggage;
 mod bindings;
 mod cors;
 mod error;
@@ -26,10 +25,14 @@ mod router;
 mod secrets;
 mod server;
 mod state;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+mod tests;
 mod token;
 mod upgrade;
 
 pub use metrics::serve_metrics;
+pub(crate) use path::clean as clean_path;
 pub use profile::serve_profile;
 pub use public::serve_public;
 

@@ -56,7 +56,10 @@ impl Settings {
     pub fn read(config: &Config, family: Family) -> Result<Self, InitError> {
         let p = Properties::from(config);
         if p.bool("useEntraID").or_else(|| p.bool("useAzureAD")).unwrap_or(false) {
-            return Err(invalid("useEntraID", "signing in with Microsoft Entra ID is not available in this component; use redisUsername and redisPassword"));
+            return Err(invalid(
+                "useEntraID",
+                "signing in with Microsoft Entra ID is not available in this component; use redisUsername and redisPassword",
+            ));
         }
         let servers = servers(&p)?;
         let host = servers.iter().map(|(h, port)| join_host_port(h, *port)).collect::<Vec<_>>().join(",");
@@ -91,8 +94,7 @@ impl Settings {
             max_backoff,
             dial_timeout: span(&p, "dialTimeout")?.or(Duration::from_secs(5), Duration::from_secs(60)),
             command_timeout,
-            pool_timeout: span(&p, "poolTimeout")?
-                .or(read.unwrap_or(Duration::from_secs(3)) + Duration::from_secs(1), Duration::from_secs(60)),
+            pool_timeout: span(&p, "poolTimeout")?.or(read.unwrap_or(Duration::from_secs(3)) + Duration::from_secs(1), Duration::from_secs(60)),
             max_connection_age: span(&p, "maxConnAge")?.limit(None),
             idle_timeout,
             idle_check: span(&p, "idleCheckFrequency")?.or(Duration::from_secs(60), Duration::from_secs(60)),

@@ -71,10 +71,10 @@ impl Metrics {
 }
 
 impl GuestSeries {
-    /// One call entered the sandbox.
-    pub fn call(&self) {
+    /// Calls that entered the sandbox.
+    pub fn calls(&self, count: u64) {
         if let Some(handles) = self.guest.as_ref().and_then(|guest| guest.calls.as_ref()) {
-            handles.iter().for_each(|handle| handle.add(1));
+            handles.iter().for_each(|handle| handle.add(count));
         }
     }
 

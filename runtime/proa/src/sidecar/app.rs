@@ -9,15 +9,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-/// Waits until the application listens.
-pub async fn wait_for_port(protocol: &str, address: &str, port: u16) {
-    tracing::info!(target: "dapr.runtime", "application protocol: {protocol}. waiting on port {port}.  This will block until the app is listening on that port.");
-    while TcpStream::connect((address, port)).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    tracing::info!(target: "dapr.runtime", "application discovered on port {port}");
-}
-
 /// Probes until `stop`, and tells the runtime of every change. The application counts as unhealthy until the first good answer.
 pub async fn probe(runtime: Arc<Runtime>, app: Arc<dyn AppChannel>, health: AppHealth, stop: CancellationToken) {
     let (mut healthy, mut failures, mut begun) = (false, 0u32, false);

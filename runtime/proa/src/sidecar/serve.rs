@@ -1,12 +1,12 @@
 //! One runtime from its configuration to its end, in the order that can be observed from outside: components, then the servers, then the
 //! application; and back.
 
-use super::app::{probe, wait_for_port};
+use super::app::probe;
+use proa_transport::app::{app_channel, wait_for_app};
 use super::options::{self, Ports};
 use super::signals::{Asked, Signals};
 use super::End;
 use crate::flags::SidecarFlags;
-use proa_core::app::AppChannel;
 use proa_core::{Runtime, RuntimeOptions};
 use proa_host::{Host, HostOptions};
 use proa_transport::grpc::{self, Role};
@@ -159,7 +159,7 @@ fn serve(runtime: &Arc<Runtime>, sockets: Sockets) -> Servers {
         tasks.spawn(http::serve_metrics(runtime.clone(), listeners, stop.clone()));
     }
     if let Some(listeners) = sockets.profile {
-        tasks.spawn(http::serve_profile(runtime.clone(), listeners, stop.clone()));
+        tasks.spawn(http::serve_profile(listeners, stop.clone()));
     }
     Servers { stop, tasks }
 }
@@ -168,13 +168,13 @@ fn serve(runtime: &Arc<Runtime>, sockets: Sockets) -> Servers {
 async fn reach_app(runtime: Arc<Runtime>, stop: CancellationToken, begun: Instant) {
     let work = async {
         let options = runtime.options();
-        let channel = match options.app_port {
-            Some(port) => {
-                wait_for_port(options.app_protocol.as_str(), &options.app_channel_address, port).await;
-                Some(proa_transport::app::channel(&runtime))
-            }
-            None => None,
-        };
+        if !wait_for_app(options, &stop).await {
+            return;
+        }
+        let channel = app_channel(&runtime).unwrap_or_else(|error| {
+            tracing::error!(target: "dapr.runtime", "the application cannot be reached: {error}");
+            None
+        });
         if options.disable_init_endpoints.iter().any(|e| e == "config") {
             tracing::info!(target: "dapr.runtime", "Skipping programmatic dapr configuration loading");
         } else if let Some(app) = &channel
@@ -185,7 +185,6 @@ async fn reach_app(runtime: Arc<Runtime>, stop: CancellationToken, begun: Instan
         match (channel, options.app_health.clone()) {
             (Some(app), Some(health)) => {
                 running(begun);
-                let app: Arc<dyn AppChannel> = app;
                 probe(runtime.clone(), app, health, stop.clone()).await;
             }
             (channel, _) => {

@@ -97,7 +97,7 @@ pub(super) async fn query(api: &Api, request: Request<pb::QueryStateRequest>) ->
     let query = Bytes::from(r.query);
     let result = service::query(&api.runtime, &cx, &r.store_name, query, pairs(r.metadata)).await.map_err(|error| api.fail(&error))?;
     if result.items.is_empty() {
-        return Ok(Response::default());
+        return Ok(Response::new(pb::QueryStateResponse::default()));
     }
     let results = result.items.into_iter().map(|item| pb::QueryStateItem {
         key: item.key,

@@ -3,7 +3,8 @@
 use super::json::{self, Fields};
 use super::reply::{self, Reply};
 use super::request::Call;
-use super::{baggage, error};
+use super::error;
+use crate::grpc::trace::check_baggage;
 use bytes::Bytes;
 use http::StatusCode;
 use proa_core::services::bindings::{self, Invoke};
@@ -17,7 +18,7 @@ pub async fn invoke(mut call: Call<'_>) -> Result<Reply, Error> {
     let body = call.body().await?;
     let mut request = read(call.param(0), &body)?;
     if let Some(list) = &cx.baggage {
-        baggage::check(list).map_err(|why| common::malformed(format!("invalid baggage header: {why}")))?;
+        check_baggage(list).map_err(|refused| common::malformed(refused.message()))?;
         put(&mut request.metadata, "baggage", list);
     }
     for (name, value) in [("traceparent", &cx.traceparent), ("tracestate", &cx.tracestate)] {

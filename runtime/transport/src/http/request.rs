@@ -1,6 +1,7 @@
 //! A request on its way through a handler: where it came from, its parameters, its body.
 
 use crate::body::{self, Inbound, ReadError};
+use crate::grpc::trace::{self, Span};
 use crate::routes::Params;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -52,14 +53,26 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// Trace context is taken over when it is well formed and tracing is not switched off.
     pub fn cx(&self) -> Cx {
         let headers = &self.parts.headers;
         let mut cx = Cx::new(Transport::Http);
-        cx.traceparent = text(headers, "traceparent").map(str::to_owned);
-        cx.tracestate = text(headers, "tracestate").map(str::to_owned);
-        cx.baggage = super::baggage::joined(headers);
+        if let Some(span) = text(headers, "traceparent").and_then(Span::from_text)
+            && trace::enabled(&self.runtime.configuration().tracing.sampling_rate)
+        {
+            cx.traceparent = Some(span.text());
+            cx.tracestate = text(headers, "tracestate").map(str::to_owned);
+        }
+        cx.baggage = joined(headers, "baggage");
         cx
     }
+}
+
+/// All values of a header as one.
+fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
+    let mut values = headers.get_all(name).iter().filter_map(|v| v.to_str().ok());
+    let first = values.next()?;
+    Some(values.fold(first.to_owned(), |all, one| format!("{all},{one}")))
 }
 
 pub fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

@@ -3,16 +3,17 @@
 
 use super::{Route, Verbs};
 
+/// The most parameters that a pattern has.
+const MOST: usize = 4;
+
 /// The parameters of a path, as they stand in it (still escaped), in the order of the pattern.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Params<'p> {
-    values: [&'p str; Self::MOST],
+    values: [&'p str; MOST],
     count: usize,
 }
 
 impl<'p> Params<'p> {
-    const MOST: usize = 4;
-
     /// The parameter at a position; empty when the route has none there.
     pub fn get(&self, position: usize) -> &'p str {
         self.values.get(position).copied().unwrap_or_default()

@@ -69,7 +69,8 @@ impl Connector {
     /// Encrypts a connection that is already open (STARTTLS and the like).
     pub async fn handshake(&self, tcp: TcpStream, host: &str, timeout: Duration) -> io::Result<TlsStream<TcpStream>> {
         let name = self.server_name.as_deref().unwrap_or(host);
-        let name = ServerName::try_from(name.to_owned()).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is not a server name")))?;
+        let name = ServerName::try_from(name.to_owned())
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{name:?} is not a server name")))?;
         match crate::time::timeout(timeout, self.inner.connect(name, tcp)).await {
             Some(outcome) => outcome.map_err(|e| io::Error::new(e.kind(), format!("tls: {e}"))),
             None => Err(io::Error::new(io::ErrorKind::TimedOut, "tls: handshake timeout")),

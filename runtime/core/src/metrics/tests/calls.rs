@@ -115,7 +115,7 @@ fn a_breaker_has_one_series_per_state() {
 fn sandbox_series() {
     let metrics = default_metrics();
     let guest = metrics.guest("mystore", "state.redis");
-    guest.call();
+    guest.calls(1);
     guest.cpu(Duration::from_millis(1500));
     guest.memory(1 << 20);
     guest.memory_changed(-1024);

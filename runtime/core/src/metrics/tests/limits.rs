@@ -117,7 +117,7 @@ fn disabled_metrics_still_show_the_process() {
     metrics
         .component(Family::State, "a", "get")
         .observe(true, MS);
-    metrics.guest("a", "b").call();
+    metrics.guest("a", "b").calls(1);
     metrics.http_server("GET", "/", 200, MS, 0, 0);
     lacks(&metrics, "dapr_");
     has(&metrics, "go_goroutines 42");

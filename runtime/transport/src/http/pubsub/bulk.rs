@@ -59,7 +59,7 @@ mod tests {
         let entries = |body: &'static str| read(&Bytes::from_static(body.as_bytes()), "p", "t", "a");
         let good = entries(r#"[{"entryId":"1","event":"hi","contentType":"text/plain"},{"entryId":"2","event":{"b":1,"a":2},"contentType":"application/json; x"},{"entryId":"3","event":"aGk=","contentType":"application/octet-stream"}]"#).unwrap();
         assert_eq!(good.iter().map(|e| e.data.clone()).collect::<Vec<_>>(), ["hi", r#"{"a":2,"b":1}"#, "hi"]);
-        let code = |body| entries(body).unwrap_err().reason.unwrap();
+        let code = |body| entries(body).err().unwrap().reason.unwrap();
         assert_eq!(code(r#"{"entryID": ""}"#), "DAPR_PUBSUB_UNMARSHAL_EVENTS");
         assert_eq!(code(r#"[{"event":"x","contentType":"text/plain"}]"#), "DAPR_PUBSUB_MARSHAL_EVENTS");
         assert_eq!(code(r#"[{"entryId":"1","event":1,"contentType":"text/plain"}]"#), "DAPR_PUBSUB_MARSHAL_ENVELOPE");
