@@ -57,12 +57,15 @@ END
   fail "the sidecar or the app ended"
 fi
 
-# Four ports that are free now, asked for at once so that they differ.
+# Four ports that are free now, from below those that the system gives to outgoing connections.
 read -r APP_PORT DAPR_HTTP_PORT DAPR_GRPC_PORT METRICS_PORT < <(python3 -c '
-import socket
-sockets = [socket.socket() for _ in range(4)]
-for s in sockets: s.bind(("127.0.0.1", 0))
-print(*[s.getsockname()[1] for s in sockets])')
+import random, socket
+ports = []
+while len(ports) < 4:
+    port = random.randrange(12000, 32000)
+    with socket.socket() as s:
+        if port not in ports and s.connect_ex(("127.0.0.1", port)) != 0: ports.append(port)
+print(*ports)')
 export APP_PORT DAPR_HTTP_PORT DAPR_GRPC_PORT METRICS_PORT
 export COUNTER_PAUSE=0.02
 app_output=$work/app.log

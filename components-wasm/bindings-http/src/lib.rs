@@ -4,27 +4,15 @@
 //! URL. Redirections are followed as browsers and Go do. The component reaches the hosts that its configuration names and no others.
 
 mod exchange;
-mod io;
-mod pool;
 mod redirect;
 mod settings;
-mod target;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use pool::Pool;
+use http_core::{Outgoing, Pool, Target};
 use proa_sdk::bindings::{Error, Metadata, Request, Response, output::Output};
 use proa_sdk::component::{Component, Config, InitError};
 use settings::{Settings, truthy};
-use target::Target;
-
-/// What a request sends, kept for repetitions and redirections.
-pub struct Outgoing {
-    pub method: Method,
-    pub target: Target,
-    pub headers: HeaderMap,
-    pub body: Option<Bytes>,
-}
 
 struct Http {
     settings: Settings,
@@ -94,10 +82,10 @@ impl Http {
             Some(path) => format!("{}/{}", self.settings.url.trim_end_matches('/'), path.trim_start_matches('/')),
             None => self.settings.url.clone(),
         };
-        let target = Target::parse(&url).map_err(Error::InvalidArgument)?;
+        let target = Target::parse(&url).map_err(|e| Error::InvalidArgument(e.to_string()))?;
         let has_body = matches!(method, Method::POST | Method::PUT | Method::PATCH);
         let headers = self.headers(&request.metadata, &target, has_body)?;
-        Ok(Outgoing { method, target, headers, body: has_body.then(|| Bytes::from(request.data)) })
+        Ok(Outgoing { method, target, headers, body: has_body.then(|| Bytes::from(request.data)), safe: false })
     }
 }
 
@@ -125,7 +113,7 @@ impl Output for Http {
         let run = exchange::run(&self.pool, outgoing, self.settings.max_body);
         let outcome = match self.settings.response_timeout {
             None => run.await,
-            Some(limit) => proa_sdk::time::timeout(limit, run).await.unwrap_or_else(|| Err("context deadline exceeded".to_owned())),
+            Some(limit) => proa_sdk::time::timeout(limit, run).await.unwrap_or_else(|| Err(http_core::Error::Broken("context deadline exceeded".to_owned()))),
         };
         let answer = outcome.map_err(|e| Error::Unavailable(format!("{} \"{url}\": {e}", exchange::title(method.as_str()))))?;
         if error_if_not_2xx && answer.status / 100 != 2 {

@@ -1,6 +1,6 @@
 //! The configuration, read once. Certificates are PEM texts or the paths of files.
 
-use crate::target::Target;
+use http_core::Target;
 use proa_sdk::net::tls;
 use proa_sdk::properties::invalid;
 use proa_sdk::{Config, InitError, Properties};
@@ -27,7 +27,7 @@ impl Settings {
     pub fn read(config: &Config) -> Result<Self, InitError> {
         let p = Properties::from(config);
         let url = p.require("url")?.trim().to_owned();
-        Target::parse(&url).map_err(|e| invalid("url", e))?;
+        Target::parse(&url).map_err(|e| invalid("url", e.to_string()))?;
         if let Some(value) = p.get("MTLSRenegotiation")
             && !["RenegotiateNever", "RenegotiateOnceAsClient", "RenegotiateFreelyAsClient"].contains(&value)
         {

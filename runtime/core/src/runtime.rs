@@ -111,6 +111,11 @@ impl Runtime {
         self.targets.set("outbound", true);
     }
 
+    /// The application listens; whether it is well is found out by probing.
+    pub fn app_found(&self) {
+        self.targets.set("app", true);
+    }
+
     /// The application can be reached (or there is none): deliveries begin, and resources are watched.
     pub async fn app_ready(self: &Arc<Self>, app: Option<Arc<dyn AppChannel>>) {
         if let Some(app) = app {

@@ -73,7 +73,9 @@ pub fn whole(path: &Path) -> bool {
 pub fn store(target: &Path, compiled: &[u8]) -> std::io::Result<()> {
     let dir = target.parent().unwrap_or(Path::new("."));
     let write = |path: &Path, bytes: &[u8]| -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        // Compiled code is no secret: another user may run the same installation.
+        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(dir)?;
         file.write_all(bytes)?;
         file.persist(path).map(drop).map_err(|e| e.error)
     };

@@ -34,6 +34,7 @@ pub struct Ctx {
     pub grants: Arc<Grants>,
     pub reach: Arc<Reach>,
     pub log: GuestLog,
+    pub standard: crate::middleware::standard::State,
     /// Ticks since the driver's loop last ran.
     pub slice: Arc<AtomicU32>,
     pub stats: Arc<Stats>,
@@ -111,6 +112,7 @@ impl Ctx {
             limiter: Limiter { limit: limits.memory, used: 0, stats: stats.clone() },
             grants: grants.clone(),
             reach,
+            standard: crate::middleware::standard::State::new(log.clone()),
             log,
             slice,
             stats: stats.clone(),

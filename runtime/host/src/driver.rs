@@ -140,7 +140,8 @@ impl Drop for Unload<'_> {
 pub(crate) async fn serve(store: &mut Store<Ctx>, exports: &Exports, jobs: &mut mpsc::Receiver<Job>) -> wasmtime::Result<()> {
     let slice = store.data().slice.clone();
     let stats = store.data().stats.clone();
-    let loop_ = store.run_concurrent(async |accessor| {
+    let gone = store.data().standard.gone.clone();
+    let mut loop_ = pin!(store.run_concurrent(async |accessor| {
         let mut calls = FuturesUnordered::new();
         let mut open = true;
         std::future::poll_fn(|cx| {
@@ -166,8 +167,19 @@ pub(crate) async fn serve(store: &mut Store<Ctx>, exports: &Exports, jobs: &mut 
             }
         })
         .await
-    });
-    Timed { inner: pin!(loop_), stats: &stats, slice: &slice }.await?
+    }));
+    // Declared after the loop, so dropped before it, however this ends.
+    let _gone = SetOnDrop(&gone);
+    Timed { inner: loop_.as_mut(), stats: &stats, slice: &slice }.await?
+}
+
+/// Says that a store writes no more, before anything that it was writing is dropped.
+struct SetOnDrop<'a>(&'a std::sync::atomic::AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Runs one piece of work in a store of which nobody else makes calls.

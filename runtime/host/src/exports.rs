@@ -1,22 +1,25 @@
 //! Which interfaces a module exports, found once when it is loaded. The presence of an export is the capability.
 
 use crate::ctx::Ctx;
-use crate::manifest::Kind;
+use crate::manifest::{Kind, Manifest};
 use crate::wit::exports::proa;
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{AsContextMut, Result};
+use wasmtime_wasi_http::p3::bindings::exports::wasi::http::handler as standard;
 
 macro_rules! interfaces {
     ($($field:ident: $kind:ident :: $iface:ident = $name:literal),* $(,)?) => {
         /// Where the exports lie in a compiled module.
         pub struct Indices {
             lifecycle: Option<proa::component::lifecycle::GuestIndices>,
+            standard: Option<standard::GuestIndices>,
             $($field: Option<proa::$kind::$iface::GuestIndices>,)*
         }
 
         /// The exports of one instance.
         pub struct Exports {
             pub lifecycle: Option<proa::component::lifecycle::Guest>,
+            pub standard: Option<standard::Guest>,
             $(pub $field: Option<proa::$kind::$iface::Guest>,)*
         }
 
@@ -24,6 +27,7 @@ macro_rules! interfaces {
             pub fn of(pre: &InstancePre<Ctx>) -> Self {
                 Self {
                     lifecycle: proa::component::lifecycle::GuestIndices::new(pre).ok(),
+                    standard: standard::GuestIndices::new(pre).ok(),
                     $($field: proa::$kind::$iface::GuestIndices::new(pre).ok(),)*
                 }
             }
@@ -31,6 +35,7 @@ macro_rules! interfaces {
             pub fn load(&self, mut store: impl AsContextMut<Data = Ctx>, instance: &Instance) -> Result<Exports> {
                 Ok(Exports {
                     lifecycle: self.lifecycle.as_ref().map(|i| i.load(&mut store, instance)).transpose()?,
+                    standard: self.standard.as_ref().map(|i| i.load(&mut store, instance)).transpose()?,
                     $($field: self.$field.as_ref().map(|i| i.load(&mut store, instance)).transpose()?,)*
                 })
             }
@@ -38,6 +43,9 @@ macro_rules! interfaces {
             /// The names of the interfaces that are there, for people.
             pub fn names(&self) -> Vec<&'static str> {
                 let mut names = Vec::new();
+                if self.standard() {
+                    names.push("wasi:http/handler");
+                }
                 $(if self.$field.is_some() {
                     names.push($name);
                 })*
@@ -77,8 +85,18 @@ interfaces! {
 }
 
 impl Indices {
-    /// What is missing for a module to be of this kind.
-    pub fn missing(&self, kind: Kind) -> Option<&'static str> {
+    /// `wasi:http/handler`, of the standard world for middleware.
+    pub fn standard(&self) -> bool {
+        self.standard.is_some()
+    }
+
+    /// What is missing for a module to be what its manifest says.
+    pub fn missing(&self, manifest: &Manifest) -> Option<&'static str> {
+        let kind = manifest.kind;
+        if kind == Kind::Middleware && manifest.world.as_deref().is_some_and(crate::middleware::standard::is_world) {
+            // That world has no lifecycle.
+            return (!self.standard()).then_some("wasi:http/handler");
+        }
         if self.lifecycle.is_none() {
             return Some("proa:component/lifecycle");
         }

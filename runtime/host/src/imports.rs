@@ -28,6 +28,7 @@ pub fn linker(engine: &Engine) -> Result<Linker<Ctx>> {
     proa::host::log::add_to_linker::<Ctx, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     proa::host::files::add_to_linker::<Ctx, HasSelf<Ctx>>(&mut linker, |ctx| ctx)?;
     proa::host::sqlite::add_to_linker::<Ctx, OnCtx>(&mut linker, |ctx| ctx)?;
+    crate::middleware::standard::add_to_linker(&mut linker)?;
     proa::middleware::types::add_to_linker::<Ctx, OnCtx>(&mut linker, |ctx| ctx)?;
     Ok(linker)
 }

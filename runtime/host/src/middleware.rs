@@ -6,6 +6,7 @@
 pub mod body;
 mod exchange;
 mod head;
+pub(crate) mod standard;
 
 pub use body::Body;
 pub use exchange::Exchange;
@@ -16,7 +17,6 @@ use crate::wit::proa::middleware::types as wit;
 use crate::CallError;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http_body_util::BodyExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +46,9 @@ impl Generation {
         if self.has(crate::exports::Indices::phases) {
             return self.handle_phases(request, next).await;
         }
+        if self.is_standard() {
+            return self.handle_standard(request, next).await;
+        }
         let (exchange, head, guard) = Exchange::new(request, next);
         let shared = exchange.shared();
         self.ready().await;
@@ -61,7 +64,7 @@ impl Generation {
                     }
                 })
             });
-        let reply = self.watched(call, &shared).await?;
+        let reply = self.watched(call, || shared.lock().is_ok_and(|inner| inner.in_next)).await?;
         let response = reply.map_err(|error| match shared.lock().ok().and_then(|mut inner| inner.failure.take()) {
             Some(cause) => StageError::Next(cause),
             None => StageError::Guest(error_text(&error)),
@@ -72,7 +75,7 @@ impl Generation {
     }
 
     /// Bounds the time that a stage takes for itself; what the rest of the pipeline takes is not the stage's.
-    async fn watched<R>(&self, call: impl Future<Output = Result<R, CallError>>, shared: &Arc<std::sync::Mutex<exchange::Inner>>) -> Result<R, CallError> {
+    async fn watched<R>(&self, call: impl Future<Output = Result<R, CallError>>, in_next: impl Fn() -> bool) -> Result<R, CallError> {
         const LOOK: Duration = Duration::from_millis(500);
         let mut call = std::pin::pin!(call);
         let mut own = Duration::ZERO;
@@ -80,7 +83,7 @@ impl Generation {
             if let Ok(answer) = tokio::time::timeout(LOOK, &mut call).await {
                 return answer;
             }
-            if !shared.lock().is_ok_and(|inner| inner.in_next) {
+            if !in_next() {
                 own += LOOK;
             }
             if own >= self.call_timeout() {
@@ -169,7 +172,7 @@ impl Service for Pipeline {
                 other => Box::new(other),
             })?;
             // The generation stays as long as the body that it may still be writing.
-            Ok(response.map(|body| body.map_frame(move |frame| { let _keep = &lease; frame }).boxed_unsync()))
+            Ok(response.map(|body| body::kept(body, lease)))
         })
     }
 }

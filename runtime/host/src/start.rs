@@ -177,7 +177,7 @@ impl Host {
         let pre = self.linker.instantiate_pre(&component).map_err(|e| link(format!("{e:#}")))?;
         let indices = Indices::of(&pre);
         let manifest = found.manifest();
-        if let Some(missing) = indices.missing(manifest.kind) {
+        if let Some(missing) = indices.missing(manifest) {
             return Err(link(format!("its manifest says {}, but it does not export {missing}", manifest.kind)).into());
         }
         let module = Arc::new(Module { path: found.path().to_owned(), digest: digest.to_owned(), manifest: Arc::new(manifest.clone()), pre, indices });

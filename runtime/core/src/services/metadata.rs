@@ -100,6 +100,8 @@ pub struct Info {
     pub resiliencies: Vec<Named>,
 }
 
+const ORDER: [&str; 8] = ["ETAG", "TRANSACTIONAL", "TTL", "DELETE_WITH_PREFIX", "KEYS_LIKE", "QUERY_API", "PARTITION_KEY", "ACTOR"];
+
 /// The features that Dapr shows of a component: from its manifest, and from what it exports.
 pub fn capabilities(current: &Current) -> Vec<String> {
     let module = current.generation.module();
@@ -122,6 +124,8 @@ pub fn capabilities(current: &Current) -> Vec<String> {
     if module.kind() == Kind::State && has("ETAG") && has("TRANSACTIONAL") {
         list.push("ACTOR".into());
     }
+    // Tools compare the list as a whole, in Dapr's order.
+    list.sort_by_key(|c| ORDER.iter().position(|o| o == c).unwrap_or(ORDER.len()));
     list.dedup();
     list
 }

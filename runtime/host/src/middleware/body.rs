@@ -28,6 +28,37 @@ pub fn full(bytes: Bytes) -> Body {
     http_body_util::Full::new(bytes).map_err(|e| match e {}).boxed_unsync()
 }
 
+/// A body that keeps something for as long as it lives.
+pub fn kept(body: Body, keep: impl Send + 'static) -> Body {
+    Kept { body, _keep: keep }.boxed_unsync()
+}
+
+struct Kept<T> {
+    body: Body,
+    _keep: T,
+}
+
+// Nothing of it is pinned: the body is a box.
+impl<T> Unpin for Kept<T> {}
+
+impl<T> http_body::Body for Kept<T> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    /// Without it, what has a length would be sent in chunks.
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}
+
 pub type Trailers = Result<Option<Headers>, Error>;
 type Streams = (StreamReader<u8>, FutureReader<Trailers>);
 

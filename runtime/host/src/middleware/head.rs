@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
-const PEER: &str = "x-proa-peer";
+pub(super) const PEER: &str = "x-proa-peer";
 
 fn headers(map: &HeaderMap) -> Headers {
     map.iter().filter(|(n, _)| n.as_str() != PEER).map(|(n, v)| (n.as_str().to_owned(), v.as_bytes().to_vec())).collect()

@@ -184,6 +184,8 @@ async fn reach_app(runtime: Arc<Runtime>, stop: CancellationToken, begun: Instan
         }
         match (channel, options.app_health.clone()) {
             (Some(app), Some(health)) => {
+                // An application that is not well does not make the sidecar unready.
+                runtime.app_found();
                 running(begun);
                 probe(runtime.clone(), app, health, stop.clone()).await;
             }

@@ -4,22 +4,22 @@
 //! concurrency is limited, and otherwise for as long as the application takes; dropping it cancels it. Every call is counted in the
 //! `grpc_io_client_*` series. An application that cannot be reached is a failure of the call, never of the channel.
 
+mod answers;
 mod connection;
 mod event;
 
 use crate::grpc::error::{name, printed};
 use crate::grpc::trace::{self, Span};
+use answers::{forward, reply, subscription, verdict};
 use futures::future::BoxFuture;
 use http::uri::PathAndQuery;
-use proa_core::app::{AppChannel, AppSubscription, BindingDelivery, BindingReply, Bulk, ChannelError, DeliveryStatus, Rule, TopicDelivery};
+use proa_core::app::{AppChannel, AppSubscription, BindingDelivery, BindingReply, ChannelError, DeliveryStatus, TopicDelivery};
 use proa_core::{Metrics, Runtime, RuntimeOptions};
-use proa_model::Metadata;
 use proa_protocol::runtime::v1 as pb;
-use proa_protocol::runtime::v1::topic_event_response::TopicEventResponseStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
-use tonic::metadata::{AsciiMetadataValue, MetadataKey, MetadataMap, MetadataValue};
+use tonic::metadata::{AsciiMetadataValue, MetadataMap, MetadataValue};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
@@ -29,8 +29,6 @@ const ON_BINDING_EVENT: &str = "/dapr.proto.runtime.v1.AppCallback/OnBindingEven
 const LIST_TOPICS: &str = "/dapr.proto.runtime.v1.AppCallback/ListTopicSubscriptions";
 const LIST_BINDINGS: &str = "/dapr.proto.runtime.v1.AppCallback/ListInputBindings";
 const HEALTH_CHECK: &str = "/dapr.proto.runtime.v1.AppCallbackHealthCheck/HealthCheck";
-/// Metadata that belong to the broker's message and not to the call.
-const NOT_FORWARDED: &[&str] = &["content-type", "content-length"];
 
 /// See the module's text.
 pub struct GrpcApp {
@@ -215,65 +213,6 @@ impl AppChannel for GrpcApp {
 
     fn healthy(&self, timeout: Duration) -> BoxFuture<'_, bool> {
         Box::pin(self.probe(timeout))
-    }
-}
-
-/// A subscription from the application's list. Without routes every event goes to the empty path.
-fn subscription(listed: pb::TopicSubscription) -> AppSubscription {
-    let routes = listed.routes.unwrap_or_default();
-    let mut rules: Vec<Rule> = routes.rules.into_iter().map(|rule| Rule { match_expr: rule.r#match, path: rule.path }).collect();
-    if rules.is_empty() && routes.default.is_empty() {
-        rules.push(Rule::default());
-    }
-    let count = |number: i32| u32::try_from(number).unwrap_or(0);
-    AppSubscription {
-        pubsub_name: listed.pubsub_name,
-        topic: listed.topic,
-        dead_letter_topic: listed.dead_letter_topic,
-        metadata: listed.metadata.into_iter().collect(),
-        rules,
-        default_path: routes.default,
-        bulk: listed.bulk_subscribe.map(|bulk| Bulk {
-            enabled: bulk.enabled,
-            max_messages: count(bulk.max_messages_count),
-            max_await_ms: count(bulk.max_await_duration_ms),
-        }),
-    }
-}
-
-fn verdict(id: &str, status: i32) -> Result<DeliveryStatus, ChannelError> {
-    match TopicEventResponseStatus::try_from(status) {
-        Ok(TopicEventResponseStatus::Success) => Ok(DeliveryStatus::Success),
-        Ok(TopicEventResponseStatus::Retry) => Ok(DeliveryStatus::Retry),
-        Ok(TopicEventResponseStatus::Drop) => {
-            tracing::warn!(target: LOG, "DROP status returned from app while processing pub/sub event {id}");
-            Ok(DeliveryStatus::Drop)
-        }
-        Err(_) => Err(failure(format!("unknown status returned from app while processing pub/sub event {id}, status: {status}"))),
-    }
-}
-
-/// Dapr hands on where the data go, not the state; so do we.
-fn reply(answer: pb::BindingEventResponse) -> BindingReply {
-    let parallel = answer.concurrency == i32::from(pb::binding_event_response::BindingEventConcurrency::Parallel);
-    BindingReply {
-        data: Some(answer.data).filter(|data| !data.is_empty()),
-        to: answer.to,
-        concurrency: if parallel { "parallel" } else { "sequential" }.to_owned(),
-        ..BindingReply::default()
-    }
-}
-
-/// The message's metadata as gRPC metadata; what gRPC keeps for itself or cannot carry is left out.
-fn forward(headers: &mut MetadataMap, metadata: &Metadata) {
-    for (name, value) in metadata {
-        let name = name.to_lowercase();
-        if NOT_FORWARDED.contains(&name.as_str()) || name.starts_with("grpc-") || name.ends_with("-bin") {
-            continue;
-        }
-        if let (Ok(name), Ok(value)) = (MetadataKey::from_bytes(name.as_bytes()), value.parse()) {
-            headers.append(name, value);
-        }
     }
 }
 

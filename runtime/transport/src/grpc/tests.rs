@@ -126,7 +126,7 @@ async fn blocks_without_components_say_so() {
     let ended = pb::UnsubscribeConfigurationRequest { id: "7".into(), ..Default::default() };
     assert!(!client.unsubscribe_configuration(ended).await.unwrap().into_inner().ok);
     let chunks = futures::stream::iter([pb::EncryptRequest::default()]);
-    let encrypt = client.encrypt_alpha1(chunks).await.unwrap_err();
+    let encrypt = client.encrypt_alpha1(chunks).await.unwrap().into_inner().message().await.unwrap_err();
     assert_eq!(encrypt.message(), "invalid request: first message does not contain the required options");
 
     let metrics = sidecar.runtime.metrics().render();

@@ -1,5 +1,7 @@
 use super::*;
-use proa_core::app::Source;
+use proa_model::Metadata;
+use proa_protocol::runtime::v1::topic_event_response::TopicEventResponseStatus;
+use proa_core::app::{Rule, Source};
 use proa_core::AppProtocol;
 use proa_core::metrics::MetricsOptions;
 use proa_protocol::common::v1::{InvokeRequest, InvokeResponse};

@@ -1,5 +1,6 @@
 //! URLs: parsing, quoting what is not allowed to stand as it is, and resolving a `Location`.
 
+use crate::Error;
 use proa_sdk::net::{join_host_port, split_host_port};
 use std::fmt::{self, Write};
 
@@ -18,13 +19,14 @@ pub struct Target {
 }
 
 impl Target {
-    pub fn parse(url: &str) -> Result<Self, String> {
-        let wrong = |why: &str| Err(format!("parse {url:?}: {why}"));
+    /// An absolute `http` or `https` URL; its fragment is dropped.
+    pub fn parse(url: &str) -> Result<Self, Error> {
+        let wrong = |why: &str| Err(Error::Invalid(format!("parse {url:?}: {why}")));
         let Some((scheme, rest)) = url.trim().split_once("://") else { return wrong("missing protocol scheme") };
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
-            other => return Err(format!("unsupported protocol scheme {other:?}")),
+            other => return Err(Error::Invalid(format!("unsupported protocol scheme {other:?}"))),
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -40,7 +42,7 @@ impl Target {
     }
 
     /// The target of a `Location` that was answered to a request for this one.
-    pub fn resolve(&self, location: &str) -> Result<Self, String> {
+    pub fn resolve(&self, location: &str) -> Result<Self, Error> {
         let location = location.trim();
         if location.contains("://") && !location.starts_with(['/', '?']) {
             return Self::parse(location);
@@ -64,6 +66,7 @@ impl Target {
         Ok(target)
     }
 
+    /// The same server.
     pub fn same_site(&self, other: &Self) -> bool {
         self.host.eq_ignore_ascii_case(&other.host) && self.port == other.port
     }

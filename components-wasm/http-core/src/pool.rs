@@ -1,7 +1,7 @@
 //! Connections that wait for their next request. The one used last is taken first; those unused for long are dropped when seen.
 
 use crate::io::Io;
-use crate::target::Target;
+use crate::{Error, Target};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -14,10 +14,12 @@ const DIAL: Duration = Duration::from_secs(15);
 const IDLE: Duration = Duration::from_secs(90);
 const MOST_IDLE: usize = 64;
 
+/// One connection, idle or with an exchange under way.
 pub type Sender = SendRequest<Full<Bytes>>;
 
 type Place = (bool, String, u16);
 
+/// The kept connections of one component, by server. Cheap to ask; closing is done by dropping.
 pub struct Pool {
     tls: tls::Connector,
     idle: RefCell<HashMap<Place, Vec<(Sender, Instant)>>>,
@@ -28,6 +30,7 @@ fn place(target: &Target) -> Place {
 }
 
 impl Pool {
+    /// `tls` opens the connections of `https` targets.
     pub fn new(tls: tls::Connector) -> Self {
         Self { tls, idle: RefCell::default() }
     }
@@ -57,13 +60,15 @@ impl Pool {
         }
     }
 
-    pub async fn open(&self, target: &Target) -> Result<Sender, String> {
+    /// A fresh connection, within 15 seconds.
+    pub async fn open(&self, target: &Target) -> Result<Sender, Error> {
+        let dial = |e: std::io::Error| Error::Dial(e.to_string());
         let stream: Stream = if target.secure {
-            self.tls.connect(&target.host, target.port, DIAL).await.map_err(|e| e.to_string())?.into()
+            self.tls.connect(&target.host, target.port, DIAL).await.map_err(dial)?.into()
         } else {
-            net::connect(&target.host, target.port, DIAL).await.map_err(|e| e.to_string())?.into()
+            net::connect(&target.host, target.port, DIAL).await.map_err(dial)?.into()
         };
-        let (sender, connection) = http1::handshake(Io(stream)).await.map_err(|e| e.to_string())?;
+        let (sender, connection) = http1::handshake(Io(stream)).await.map_err(|e| Error::Dial(e.to_string()))?;
         // Ends when the sender is dropped or the server hangs up.
         proa_sdk::spawn(async move {
             let _ = connection.await;
@@ -71,6 +76,7 @@ impl Pool {
         Ok(sender)
     }
 
+    /// Drops all that wait.
     pub fn clear(&self) {
         self.idle.borrow_mut().clear();
     }

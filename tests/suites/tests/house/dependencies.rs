@@ -1,0 +1,111 @@
+//! Who may use whom, asserted from what cargo says. A crate that is not in the table fails: its place is decided when it appears.
+
+use crate::{none, read, root};
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+/// Each crate and those of ours that it may use, in whatever role.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("proa", &["proa-transport", "proa-core", "proa-host", "proa-resources", "proa-model"]),
+    ("proa-transport", &["proa-core", "proa-host", "proa-protocol", "proa-model"]),
+    ("proa-core", &["proa-host", "proa-resources", "proa-model"]),
+    ("proa-host", &["proa-model"]),
+    ("proa-resources", &[]),
+    ("proa-model", &[]),
+    ("proa-protocol", &[]),
+    ("proa-sdk", &[]),
+    ("proa-harness", &["proa-protocol"]),
+    ("proa-suites", &["proa-harness", "proa-protocol"]),
+];
+
+/// The packages of the workspace in a folder, as `cargo metadata` tells them.
+fn packages(workspace: &Path) -> Vec<Value> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let arguments = ["metadata", "--format-version", "1", "--no-deps", "--offline"];
+    let output = Command::new(cargo).args(arguments).current_dir(workspace).output().expect("cargo runs");
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo's JSON");
+    metadata["packages"].as_array().expect("packages").clone()
+}
+
+/// Name and folder of each dependency that is part of the repository.
+fn ours(package: &Value) -> Vec<(String, String)> {
+    let text = |v: &Value| v.as_str().map(str::to_owned);
+    let dependencies = package["dependencies"].as_array().expect("dependencies");
+    dependencies.iter().filter_map(|d| Some((text(&d["name"])?, text(&d["path"])?))).collect()
+}
+
+#[test]
+fn crates_use_only_what_lies_below_them() {
+    let packages = packages(&root());
+    let mut complaints = Vec::new();
+    for package in &packages {
+        let name = package["name"].as_str().expect("a name");
+        let Some((_, allowed)) = MAY_USE.iter().find(|(n, _)| *n == name) else {
+            complaints.push(format!("{name} has no place in the table of this test"));
+            continue;
+        };
+        for (used, _) in ours(package) {
+            if !allowed.contains(&used.as_str()) {
+                complaints.push(format!("{name} uses {used}"));
+            }
+        }
+    }
+    for (name, _) in MAY_USE {
+        if !packages.iter().any(|p| p["name"] == *name) {
+            complaints.push(format!("{name} stands in the table, but is no crate of the workspace"));
+        }
+    }
+    none(complaints);
+}
+
+/// The pipeline's bodies are the one thing of the host that a transport handles.
+#[test]
+fn transport_knows_of_the_host_only_its_bodies() {
+    let mut complaints = Vec::new();
+    let mut uses = 0;
+    for file in crate::files::repository() {
+        let inside = file.starts_with("runtime/transport/src/") && file.ends_with(".rs");
+        for line in inside.then(|| read(&root().join(&file))).unwrap_or_default().lines() {
+            for (_, after) in line.match_indices("proa_host::").map(|(at, found)| line.split_at(at + found.len())) {
+                uses += 1;
+                if !after.starts_with("middleware::") {
+                    complaints.push(format!("{file}: proa_host::{after}"));
+                }
+            }
+        }
+    }
+    assert!(uses > 0, "no use was found: the test looks in the wrong place");
+    none(complaints);
+}
+
+#[test]
+fn components_use_the_sdk_alone() {
+    let workspace = root().join("components-wasm");
+    let packages = packages(&workspace);
+    assert!(!packages.is_empty());
+    let mut complaints = Vec::new();
+    for package in &packages {
+        for (used, folder) in ours(package) {
+            if used != "proa-sdk" && !Path::new(&folder).starts_with(&workspace) {
+                complaints.push(format!("{} uses {used}", package["name"]));
+            }
+        }
+    }
+    none(complaints);
+}
+
+/// A version that is any version makes every build a new one.
+#[test]
+fn versions_are_named() {
+    let mut complaints = Vec::new();
+    for package in [root(), root().join("components-wasm")].iter().flat_map(|w| packages(w)) {
+        for dependency in package["dependencies"].as_array().expect("dependencies") {
+            if dependency["path"].is_null() && dependency["req"] == "*" {
+                complaints.push(format!("{} uses any version of {}", package["name"], dependency["name"]));
+            }
+        }
+    }
+    none(complaints);
+}

@@ -1,0 +1,33 @@
+//! Change without a gap: whatever is replaced, removed, added or broken while calls go on, no call fails and nothing is lost.
+//!
+//! Every case runs under load from both transports and keeps a ledger on the client's side. `PROA_SWAPS` says how often a case
+//! swaps (default 20). Each case prints a line: swaps, requests, failures, latency in rest and while swapping.
+
+#[path = "shared/guests.rs"]
+mod guests;
+#[path = "shared/process.rs"]
+mod process;
+
+#[path = "reload/brokers.rs"]
+mod brokers;
+#[path = "reload/failures.rs"]
+mod failures;
+#[path = "reload/files.rs"]
+mod files;
+#[path = "reload/load.rs"]
+mod load;
+#[path = "reload/middleware.rs"]
+mod middleware;
+#[path = "reload/modules.rs"]
+mod modules;
+#[path = "reload/resources.rs"]
+mod resources;
+#[path = "reload/secrets.rs"]
+mod secrets;
+#[path = "reload/stores.rs"]
+mod stores;
+
+/// How often a case swaps.
+pub fn swaps() -> u32 {
+    std::env::var("PROA_SWAPS").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
+}
