@@ -22,6 +22,7 @@ type Place = (bool, String, u16);
 /// The kept connections of one component, by server. Cheap to ask; closing is done by dropping.
 pub struct Pool {
     tls: tls::Connector,
+    dial: Duration,
     idle: RefCell<HashMap<Place, Vec<(Sender, Instant)>>>,
 }
 
@@ -32,7 +33,13 @@ fn place(target: &Target) -> Place {
 impl Pool {
     /// `tls` opens the connections of `https` targets.
     pub fn new(tls: tls::Connector) -> Self {
-        Self { tls, idle: RefCell::default() }
+        Self { tls, dial: DIAL, idle: RefCell::default() }
+    }
+
+    /// Limits how long opening a connection may take, and the TLS handshake after it; 15 seconds each otherwise.
+    #[must_use]
+    pub fn dial_within(self, dial: Duration) -> Self {
+        Self { dial, ..self }
     }
 
     /// A connection that is open as far as is known.
@@ -60,13 +67,13 @@ impl Pool {
         }
     }
 
-    /// A fresh connection, within 15 seconds.
+    /// A fresh connection.
     pub async fn open(&self, target: &Target) -> Result<Sender, Error> {
         let dial = |e: std::io::Error| Error::Dial(e.to_string());
         let stream: Stream = if target.secure {
-            self.tls.connect(&target.host, target.port, DIAL).await.map_err(dial)?.into()
+            self.tls.connect(&target.host, target.port, self.dial).await.map_err(dial)?.into()
         } else {
-            net::connect(&target.host, target.port, DIAL).await.map_err(dial)?.into()
+            net::connect(&target.host, target.port, self.dial).await.map_err(dial)?.into()
         };
         let (sender, connection) = http1::handshake(Io(stream)).await.map_err(|e| Error::Dial(e.to_string()))?;
         // Ends when the sender is dropped or the server hangs up.

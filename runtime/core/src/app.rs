@@ -1,5 +1,6 @@
 //! What the runtime wants of the application, whatever the application speaks. Transport implements it.
 
+use crate::invocation::{InvokeError, InvokeRequest, InvokeResponse};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use proa_model::Metadata;
@@ -115,5 +116,7 @@ pub trait AppChannel: Send + Sync {
     /// Whether the application takes events of this binding.
     fn binding_wanted<'a>(&'a self, name: &'a str, route: &'a str, timeout: Duration) -> BoxFuture<'a, Result<bool, ChannelError>>;
     fn binding_event(&self, event: BindingDelivery) -> BoxFuture<'_, Result<BindingReply, ChannelError>>;
+    /// Hands a call of another application (or of the application itself) over. Any answer of the application's is `Ok`.
+    fn invoke(&self, request: InvokeRequest) -> BoxFuture<'_, Result<InvokeResponse, InvokeError>>;
     fn healthy(&self, timeout: Duration) -> BoxFuture<'_, bool>;
 }

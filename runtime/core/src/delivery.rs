@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Messages of one subscription that may be with the application at a time.
 const WINDOW: u32 = 64;
@@ -26,6 +26,8 @@ const WINDOW: u32 = 64;
 const WAIT: Duration = Duration::from_secs(5);
 /// How long verdicts may wait for what is still with the application when a subscription ends.
 const DRAIN: Duration = Duration::from_secs(30);
+/// How long the start waits for the first subscriptions.
+const FIRST: Duration = Duration::from_secs(5);
 /// The first and the longest pause before a failed subscription is tried again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
@@ -76,9 +78,7 @@ impl Deliveries {
 /// Brings the loops in line with what is subscribed to now.
 pub async fn start_all(runtime: &Arc<Runtime>) {
     let wanted = wanted(runtime).await;
-    if let Ok(mut shown) = runtime.deliveries.shown.lock() {
-        *shown = wanted.clone();
-    }
+    let shown = wanted.clone();
     let mut running = runtime.deliveries.running.lock().await;
     let mut wanted: HashMap<(String, String), (Subscription, Arc<Slot>)> = wanted
         .into_iter()
@@ -98,11 +98,25 @@ pub async fn start_all(runtime: &Arc<Runtime>) {
         }
         keep
     });
+    let mut begun = Vec::new();
     for (key, (subscription, slot)) in wanted {
-        let stop = CancellationToken::new();
-        let (runtime, spec, token) = (runtime.clone(), subscription.spec.clone(), stop.clone());
-        let task = tokio::spawn(async move { run(runtime, slot, spec, token).await });
+        let (stop, first) = (CancellationToken::new(), CancellationToken::new());
+        let (runtime, spec, token, tried) = (runtime.clone(), subscription.spec.clone(), stop.clone(), first.clone());
+        // However the loop ends, nobody waits for it to begin any more.
+        let task = tokio::spawn(async move { run(runtime, slot, spec, token, tried.drop_guard()).await });
         running.insert(key, Running { subscription, stop, task });
+        begun.push(first);
+    }
+    drop(running);
+    let all = async {
+        for first in begun {
+            first.cancelled().await;
+        }
+    };
+    // A broker that is slow to subscribe does not hold up the rest.
+    let _ = tokio::time::timeout(FIRST, all).await;
+    if let Ok(mut list) = runtime.deliveries.shown.lock() {
+        *list = shown;
     }
 }
 
@@ -175,7 +189,9 @@ pub fn broker_topic(runtime: &Runtime, namespaced: bool, topic: &str) -> String 
     if namespaced { format!("{}{topic}", runtime.options().namespace) } else { topic.to_owned() }
 }
 
-async fn run(runtime: Arc<Runtime>, slot: Arc<Slot>, spec: AppSubscription, stop: CancellationToken) {
+/// `first` is let go of when the first subscription has been tried.
+async fn run(runtime: Arc<Runtime>, slot: Arc<Slot>, spec: AppSubscription, stop: CancellationToken, first: DropGuard) {
+    let mut first = Some(first);
     let route = match Route::new(&spec) {
         Ok(route) => Arc::new(route),
         Err(error) => {
@@ -202,7 +218,7 @@ async fn run(runtime: Arc<Runtime>, slot: Arc<Slot>, spec: AppSubscription, stop
             // The number follows the pointer at once.
             tokio::task::yield_now().await;
         }
-        match subscribed(&runtime, &slot, &generation, &topic, &route, &stop).await {
+        match subscribed(&runtime, &slot, &generation, &topic, &route, &stop, &mut first).await {
             Ok(()) => pause = BACKOFF.0,
             Err(error) if stop.is_cancelled() => tracing::debug!(target: "dapr.runtime.pubsub", "{error}"),
             Err(error) => {
@@ -226,10 +242,13 @@ async fn subscribed(
     topic: &str,
     route: &Arc<Route>,
     stop: &CancellationToken,
+    first: &mut Option<DropGuard>,
 ) -> Result<(), String> {
     let broker = generation.pubsub();
     let request = SubscribeRequest { topic: topic.to_owned(), metadata: route.source.metadata.clone(), window: WINDOW };
-    let id = broker.subscribe(request).await.map_err(|e| e.to_string())?.map_err(|e| message::error_text(&e))?;
+    let subscribed = broker.subscribe(request).await;
+    *first = None;
+    let id = subscribed.map_err(|e| e.to_string())?.map_err(|e| message::error_text(&e))?;
     tracing::debug!(target: "dapr.runtime.pubsub", "subscribed to topic {topic} on pubsub {} (generation {})", slot.name, generation.identity().generation);
     let window = Arc::new(Semaphore::new(WINDOW as usize));
     let (verdicts, settler) = settle(generation.clone(), id);

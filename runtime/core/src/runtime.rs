@@ -4,6 +4,8 @@ use crate::app::AppChannel;
 use crate::delivery::Deliveries;
 use crate::health::{Health, Targets};
 use crate::input::Inputs;
+use crate::invocation::{Neighbours, Peers};
+use crate::names::Resolver;
 use crate::metrics::{HttpOptions, Metrics, MetricsError, MetricsOptions, Rule, RuleLabel};
 use crate::options::RuntimeOptions;
 use crate::reconcile::{self, Reconciler};
@@ -40,6 +42,7 @@ pub struct Runtime {
     pub(crate) slots: Slots,
     pub(crate) targets: Targets,
     pub(crate) app: OnceLock<Arc<dyn AppChannel>>,
+    pub(crate) neighbours: OnceLock<Neighbours>,
     pub(crate) deliveries: Deliveries,
     pub(crate) inputs: Inputs,
     pub(crate) reconciler: Reconciler,
@@ -67,6 +70,7 @@ impl Runtime {
             slots: Slots::default(),
             targets: Targets::default(),
             app: OnceLock::new(),
+            neighbours: OnceLock::new(),
             deliveries: Deliveries::default(),
             inputs: Inputs::default(),
             reconciler,
@@ -104,6 +108,24 @@ impl Runtime {
     /// Loads and starts every component. Until it returns no API should be served.
     pub async fn load(self: &Arc<Self>) -> Result<(), StartError> {
         reconcile::load(self).await.map_err(StartError::Components)
+    }
+
+    /// How other applications are found and reached; once in a runtime's life.
+    pub fn meet(&self, names: Option<Arc<dyn Resolver>>, peers: Arc<dyn Peers>) {
+        // The first stay.
+        let _ = self.neighbours.set(Neighbours { names, peers });
+    }
+
+    /// The application's channel, once the application was found.
+    pub fn app(&self) -> Option<Arc<dyn AppChannel>> {
+        self.app.get().cloned()
+    }
+
+    /// Takes back what was announced to other sidecars.
+    pub async fn leave(&self) {
+        if let Some(names) = self.neighbours.get().and_then(|n| n.names.as_ref()) {
+            names.close().await;
+        }
     }
 
     /// The API is served: calls out may begin.

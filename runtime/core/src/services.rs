@@ -1,6 +1,7 @@
 //! What the operations of the API mean: one file a building block, one function an operation.
 
 pub mod bindings;
+pub mod invoke;
 pub mod metadata;
 pub mod pubsub;
 pub mod secrets;

@@ -51,6 +51,8 @@ impl Endpoint {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Grants {
     pub tcp: Vec<Endpoint>,
+    /// TCP to any address: the backend tells where the others are.
+    pub any_address: bool,
     pub files: Vec<PathBuf>,
     pub dirs: Vec<PathBuf>,
     /// Paths of databases; `:memory:` is always granted.
@@ -95,6 +97,7 @@ impl Grants {
             Some(GrantKind::File) if !value.trim_start().starts_with("-----BEGIN") => self.files.push(value.into()),
             Some(GrantKind::Dir) => self.dirs.push(value.into()),
             Some(GrantKind::Sqlite) => self.databases.extend(database_path(value)),
+            Some(GrantKind::Discovery) => self.any_address |= !matches!(value.to_lowercase().as_str(), "false" | "no" | "0" | "off" | "node"),
             _ => {}
         }
         Ok(())
@@ -114,20 +117,21 @@ pub fn database_path(text: &str) -> Option<PathBuf> {
 #[derive(Debug, Default)]
 pub struct Reach {
     endpoints: Vec<Endpoint>,
+    any_address: bool,
     resolved: Mutex<HashSet<SocketAddr>>,
 }
 
 impl Reach {
-    pub fn new(endpoints: Vec<Endpoint>) -> Self {
-        Self { endpoints, resolved: Mutex::default() }
+    pub fn new(endpoints: Vec<Endpoint>, any_address: bool) -> Self {
+        Self { endpoints, any_address, resolved: Mutex::default() }
     }
 
     pub fn is_empty(&self) -> bool {
-        self.endpoints.is_empty()
+        self.endpoints.is_empty() && !self.any_address
     }
 
     pub fn may_resolve(&self, name: &str) -> bool {
-        self.endpoints.iter().any(|e| e.host.eq_ignore_ascii_case(name))
+        self.any_address || self.endpoints.iter().any(|e| e.host.eq_ignore_ascii_case(name))
     }
 
     /// Remembers what a granted name stands for.
@@ -144,7 +148,7 @@ impl Reach {
 
     pub fn may_connect(&self, address: SocketAddr) -> bool {
         let literal = |e: &Endpoint| e.port == address.port() && e.host.parse::<IpAddr>().is_ok_and(|ip| ip == address.ip());
-        self.endpoints.iter().any(literal) || self.resolved.lock().is_ok_and(|r| r.contains(&address))
+        self.any_address || self.endpoints.iter().any(literal) || self.resolved.lock().is_ok_and(|r| r.contains(&address))
     }
 
     /// Names among the endpoints, which the guest's own resolver (WASI 0.2) is not asked about one by one.
@@ -172,7 +176,7 @@ mod tests {
 
     #[test]
     fn reach_is_what_was_granted() {
-        let reach = Reach::new(vec![Endpoint { host: "db".into(), port: 5 }, Endpoint { host: "127.0.0.1".into(), port: 6 }]);
+        let reach = Reach::new(vec![Endpoint { host: "db".into(), port: 5 }, Endpoint { host: "127.0.0.1".into(), port: 6 }], false);
         assert!(reach.may_connect("127.0.0.1:6".parse().unwrap()));
         assert!(!reach.may_connect("127.0.0.1:5".parse().unwrap()));
         reach.learn("DB", &["127.0.0.1".parse().unwrap()]);

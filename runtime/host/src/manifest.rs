@@ -88,6 +88,8 @@ pub enum GrantKind {
     Dir,
     /// An SQLite database: a path or a connection string.
     Sqlite,
+    /// The backend itself names further addresses (sentinels, brokers of a cluster): when set and not `false`, TCP to any address.
+    Discovery,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,6 +13,8 @@ mod call;
 mod entry;
 pub mod error;
 mod internal;
+mod invoke;
+mod local;
 mod metadata;
 mod pubsub;
 mod reflection;

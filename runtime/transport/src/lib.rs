@@ -7,5 +7,8 @@ pub mod app;
 pub mod body;
 pub mod grpc;
 pub mod http;
+pub(crate) mod invocation;
 pub mod listen;
+pub mod peers;
 pub mod routes;
+pub mod tls;

@@ -29,14 +29,19 @@ mod answers;
 mod bindings;
 #[path = "delivery/brokers.rs"]
 mod brokers;
+#[cfg(feature = "bulk-subscribe")]
 #[path = "delivery/bulk.rs"]
 mod bulk;
+#[cfg(feature = "resiliency")]
+#[path = "delivery/policies.rs"]
+mod policies;
 #[path = "delivery/raw.rs"]
 mod raw;
 #[path = "delivery/redis.rs"]
 mod redis;
 #[path = "delivery/routing.rs"]
 mod routing;
+#[cfg(feature = "streaming")]
 #[path = "delivery/streaming.rs"]
 mod streaming;
 #[path = "delivery/subscriptions.rs"]

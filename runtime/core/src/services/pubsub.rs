@@ -50,7 +50,6 @@ fn find(runtime: &Runtime, pubsub: &str, topic: &str) -> Result<Arc<Slot>, Error
     }
     let slot = match runtime.slots.find(Kind::Pubsub, pubsub).filter(|s| s.peek().is_some()) {
         Some(slot) => slot,
-        None if !runtime.slots.any(Kind::Pubsub) => return Err(error::pubsub::not_configured(pubsub, app_id)),
         None => return Err(error::pubsub::not_found(pubsub, app_id)),
     };
     if topic.is_empty() {

@@ -6,18 +6,17 @@
 //! A stage that traps makes the bodies that it was writing fail. Requests of its own (`wasi:http/client`) are denied.
 
 mod body;
+mod head;
 
 use super::exchange::AbortOnDrop;
-use super::head::{PEER, Peer};
 use super::{Body, BoxError, Service, StageError};
 use crate::Generation;
 use crate::ctx::Ctx;
 use crate::exports::Exports;
 use crate::imports::log::GuestLog;
 use body::{Inward, Outward};
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, request};
+use http::{HeaderMap, Method, StatusCode, request};
 use http_body_util::BodyExt;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -28,7 +27,7 @@ use wasmtime::component::{Access, Accessor, GuestTaskId, HasSelf, Linker, Resour
 use wasmtime::{AsContextMut, Result};
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p3::{Request, Response};
-use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
+use wasmtime_wasi_http::{Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
 /// What a manifest names as its `world`, with or without a version.
 pub const WORLD: &str = "wasi:http/middleware";
@@ -132,7 +131,7 @@ impl Generation {
 
     pub(super) async fn handle_standard(&self, request: http::Request<Body>, next: Arc<dyn Service>) -> Result<http::Response<Body>, StageError> {
         let (mut parts, body) = request.into_parts();
-        let headers = withhold(&mut parts);
+        let headers = head::withhold(&mut parts);
         let cancel = CancellationToken::new();
         let guard = cancel.clone().drop_guard();
         let (in_next, failure, broken, extensions) = Default::default();
@@ -156,28 +155,6 @@ pub fn is_world(name: &str) -> bool {
     name.split('@').next() == Some(WORLD)
 }
 
-/// Takes the headers that a guest sees out of a request; the others stay.
-fn withhold(parts: &mut request::Parts) -> HeaderMap {
-    let mut kept = HeaderMap::new();
-    for name in DEFAULT_FORBIDDEN_HEADERS {
-        for value in parts.headers.get_all(&name) {
-            kept.append(name.clone(), value.clone());
-        }
-    }
-    let mut seen = std::mem::replace(&mut parts.headers, kept);
-    seen.remove(PEER);
-    if let Some(peer) = parts.extensions.get::<Peer>().and_then(|Peer(p)| HeaderValue::try_from(p.to_string()).ok()) {
-        seen.insert(PEER, peer);
-    }
-    seen
-}
-
-/// A server's request has no authority of its own; the world wants one.
-fn authority(parts: &request::Parts) -> Option<Authority> {
-    let host = || parts.headers.get(HOST).and_then(|h| Authority::try_from(h.as_bytes()).ok());
-    parts.uri.authority().cloned().or_else(host)
-}
-
 /// Calls the guest's handler.
 async fn serve(accessor: &Accessor<Ctx>, exports: &Exports, call: Arc<Call>, headers: HeaderMap, body: Body) -> Result<Result<http::Response<Body>, ErrorCode>> {
     let handler = exports.standard.as_ref().ok_or_else(|| wasmtime::format_err!("wasi:http/handler is not exported"))?.func_handle();
@@ -187,8 +164,8 @@ async fn serve(accessor: &Accessor<Ctx>, exports: &Exports, call: Arc<Call>, hea
         let (request, _read) = Request::new(
             parts.method.clone(),
             Some(parts.uri.scheme().cloned().unwrap_or(Scheme::HTTP)),
-            authority(parts),
-            Some(parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))),
+            head::authority(parts),
+            head::path(parts),
             FieldMap::new_immutable(&mut ctx.standard.hooks, headers),
             None,
             Inward::new(body, call.clone()),
@@ -246,41 +223,9 @@ fn forwarded(access: &mut Full<'_>, request: Resource<Request>) -> Result<Result
         return Ok(Err(ErrorCode::InternalError(Some("the request that this belongs to has been answered".into()))));
     };
     let (made, body) = made.into_parts();
-    let parts = match merged(&call.parts, made, asked, path) {
-        Some(parts) => parts,
-        None => return Ok(Err(ErrorCode::HttpRequestUriInvalid)),
-    };
+    let Some(parts) = head::merged(&call.parts, made, asked, path) else { return Ok(Err(ErrorCode::HttpRequestUriInvalid)) };
     let body = Outward::new(body, call.clone(), gone, sent).boxed_unsync();
     Ok(Ok((call, http::Request::from_parts(parts, body))))
-}
-
-/// The guest's head with what the guest could not know.
-fn merged(came: &request::Parts, made: request::Parts, asked: Option<Authority>, path: Option<PathAndQuery>) -> Option<request::Parts> {
-    let mut parts = came.clone();
-    let path = match path {
-        None => PathAndQuery::from_static("/"),
-        Some(path) if path.as_str().starts_with('?') => PathAndQuery::try_from(format!("/{path}")).ok()?,
-        Some(path) => path,
-    };
-    let mut uri = parts.uri.into_parts();
-    uri.path_and_query = Some(path);
-    if asked.is_some() && asked != authority(came) {
-        // Another host: the header must say the same.
-        let host = asked.as_ref().and_then(|a| HeaderValue::from_str(a.as_str()).ok())?;
-        parts.headers.insert(HOST, host);
-        if uri.authority.is_some() {
-            uri.authority = asked;
-        }
-    }
-    parts.uri = Uri::from_parts(uri).ok()?;
-    parts.method = made.method;
-    let withheld = std::mem::replace(&mut parts.headers, made.headers);
-    parts.headers.remove(PEER);
-    parts.headers.extend(withheld);
-    if parts.headers.contains_key(CONTENT_LENGTH) {
-        parts.headers.remove(TRANSFER_ENCODING);
-    }
-    Some(parts)
 }
 
 /// While it lives, time is the rest of the pipeline's.

@@ -2,6 +2,7 @@
 
 use crate::flags::{AppProtocol as FlagProtocol, SidecarFlags};
 use proa_core::{AppHealth, AppProtocol, RuntimeOptions};
+use proa_transport::tls::IdentityOptions;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -61,6 +62,21 @@ pub fn runtime(flags: &SidecarFlags, ports: &Ports) -> RuntimeOptions {
         graceful_shutdown: flags.graceful_shutdown,
         placement_addresses: flags.placement_addresses.clone(),
         scheduler_addresses: flags.scheduler_addresses.clone(),
+    }
+}
+
+/// What Sentry is asked for.
+pub fn identity(flags: &SidecarFlags) -> IdentityOptions {
+    IdentityOptions {
+        name: variable("SENTRY_LOCAL_IDENTITY").unwrap_or_else(|| flags.app_id.clone()),
+        namespace: variable("NAMESPACE").unwrap_or_else(|| "default".into()),
+        sentry_address: flags.sentry_address.clone(),
+        trust_anchors: flags.trust_anchors.clone(),
+        control_plane_trust_domain: flags.control_plane_trust_domain.clone(),
+        control_plane_namespace: flags.control_plane_namespace.clone(),
+        // A variable that is set but empty is an error, not the absence of a token.
+        token_file: std::env::var_os("DAPR_SENTRY_TOKEN_FILE").map(Into::into),
+        jwt_audiences: flags.jwt_audiences.clone(),
     }
 }
 

@@ -7,11 +7,14 @@ use super::options::{self, Ports};
 use super::signals::{Asked, Signals};
 use super::End;
 use crate::flags::SidecarFlags;
-use proa_core::{Runtime, RuntimeOptions};
+use proa_core::metrics::Series;
+use proa_core::{Runtime, RuntimeOptions, names};
 use proa_host::{Host, HostOptions};
 use proa_transport::grpc::{self, Role};
 use proa_transport::http;
 use proa_transport::listen::Listeners;
+use proa_transport::peers::GrpcPeers;
+use proa_transport::tls::Security;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -81,6 +84,7 @@ async fn start(flags: &SidecarFlags) -> Result<(Arc<Runtime>, Servers), String> 
     for warning in &configuration.warnings {
         tracing::warn!(target: "dapr.runtime", "configuration: {warning}");
     }
+    let security = identity(flags).await?;
     let sockets = bind(flags).await?;
     let ports = Ports {
         http: sockets.http.port().unwrap_or(flags.http_port),
@@ -95,10 +99,38 @@ async fn start(flags: &SidecarFlags) -> Result<(Arc<Runtime>, Servers), String> 
     let mut configuration = configuration;
     configuration.metrics.enabled &= flags.enable_metrics;
     let runtime = Runtime::new(options, configuration, host, environment).map_err(|e| e.to_string())?;
+    meet(flags, &runtime);
     runtime.load().await.map_err(|e| e.to_string())?;
-    let servers = serve(&runtime, sockets);
+    let mut servers = serve(&runtime, sockets);
+    if let Some(security) = security {
+        runtime.metrics().count(Series::MtlsInit, &[]);
+        servers.tasks.spawn(security.renew(runtime.metrics().clone(), servers.stop.clone()));
+    }
     runtime.outbound_ready();
     Ok((runtime, servers))
+}
+
+/// With mTLS nothing may listen before this sidecar can prove who it is: waits for Sentry for as long as it takes.
+async fn identity(flags: &SidecarFlags) -> Result<Option<Arc<Security>>, String> {
+    if !flags.enable_mtls {
+        tracing::warn!(target: "dapr.runtime.security", "mTLS is disabled. Skipping certificate request and tls validation");
+        return Ok(None);
+    }
+    match Security::acquire(options::identity(flags)).await {
+        Ok(security) => Ok(Some(security)),
+        Err(error) => Err(format!("failed to retrieve the initial identity: {error}")),
+    }
+}
+
+/// Other sidecars find this one where it listens for them.
+fn meet(flags: &SidecarFlags, runtime: &Arc<Runtime>) {
+    let options = runtime.options();
+    let address = match flags.internal_grpc_listen_address.trim() {
+        "" => options.host_address.as_str(),
+        listening => listening,
+    };
+    let names = names::start(&runtime.configuration(), options, address);
+    runtime.meet(names, Arc::new(GrpcPeers::new(runtime)));
 }
 
 fn absent_services(options: &RuntimeOptions) {
@@ -218,6 +250,7 @@ async fn end(flags: &SidecarFlags, runtime: &Arc<Runtime>, mut servers: Servers,
     let work = async {
         // The task ends with its token.
         let _ = app.await;
+        runtime.leave().await;
         runtime.stop_deliveries(grace).await;
         servers.stop.cancel();
         while servers.tasks.join_next().await.is_some() {}

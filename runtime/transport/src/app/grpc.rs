@@ -7,6 +7,7 @@
 mod answers;
 mod connection;
 mod event;
+mod invoke;
 
 use crate::grpc::error::{name, printed};
 use crate::grpc::trace::{self, Span};
@@ -14,6 +15,7 @@ use answers::{forward, reply, subscription, verdict};
 use futures::future::BoxFuture;
 use http::uri::PathAndQuery;
 use proa_core::app::{AppChannel, AppSubscription, BindingDelivery, BindingReply, ChannelError, DeliveryStatus, TopicDelivery};
+use proa_core::invocation::{InvokeError, InvokeRequest, InvokeResponse};
 use proa_core::{Metrics, Runtime, RuntimeOptions};
 use proa_protocol::runtime::v1 as pb;
 use std::sync::Arc;
@@ -209,6 +211,10 @@ impl AppChannel for GrpcApp {
 
     fn binding_event(&self, event: BindingDelivery) -> BoxFuture<'_, Result<BindingReply, ChannelError>> {
         Box::pin(self.deliver_binding(event))
+    }
+
+    fn invoke(&self, request: InvokeRequest) -> BoxFuture<'_, Result<InvokeResponse, InvokeError>> {
+        Box::pin(self.hand_over(request))
     }
 
     fn healthy(&self, timeout: Duration) -> BoxFuture<'_, bool> {

@@ -5,6 +5,7 @@
 
 mod answers;
 mod connect;
+mod invoke;
 mod target;
 
 use crate::body::{self, Inbound, Payload};
@@ -16,6 +17,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use proa_core::app::{AppChannel, AppSubscription, BindingDelivery, BindingReply, ChannelError, DeliveryStatus, TopicDelivery};
+use proa_core::invocation::{InvokeError, InvokeRequest, InvokeResponse};
 use proa_core::{Metrics, Runtime};
 use proa_host::middleware::{Body, BoxError, Service};
 use proa_model::Metadata;
@@ -242,6 +244,10 @@ impl AppChannel for HttpApp {
 
     fn binding_event(&self, event: BindingDelivery) -> BoxFuture<'_, Result<BindingReply, ChannelError>> {
         Box::pin(self.deliver_binding(event))
+    }
+
+    fn invoke(&self, request: InvokeRequest) -> BoxFuture<'_, Result<InvokeResponse, InvokeError>> {
+        Box::pin(self.hand_over(request))
     }
 
     fn healthy(&self, timeout: Duration) -> BoxFuture<'_, bool> {

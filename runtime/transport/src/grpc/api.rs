@@ -3,7 +3,7 @@
 //! Rows without work of their own name the failure of a block that is not configured.
 
 use super::error::{failed, unimplemented};
-use super::{absent, bindings, metadata, pubsub, secrets, state};
+use super::{absent, bindings, invoke, metadata, pubsub, secrets, state};
 use futures::stream::BoxStream;
 use proa_core::Runtime;
 use proa_model::Error;
@@ -75,6 +75,7 @@ methods! {
         DecryptAlpha1Stream = DecryptResponse;
     }
     served {
+        invoke_service(InvokeServiceRequest) -> common::InvokeResponse = invoke::invoke;
         get_state(GetStateRequest) -> GetStateResponse = state::get;
         get_bulk_state(GetBulkStateRequest) -> GetBulkStateResponse = state::get_bulk;
         save_state(SaveStateRequest) -> () = state::save;
@@ -101,7 +102,6 @@ methods! {
         converse_alpha2(ConversationRequestAlpha2) -> ConversationResponseAlpha2 = absent::converse_by_role;
     }
     failing {
-        invoke_service(InvokeServiceRequest) -> common::InvokeResponse = failures::invoke::not_ready();
         subscribe_topic_events_alpha1(Streaming<SubscribeTopicEventsRequestAlpha1>) -> Stream<SubscribeTopicEventsResponseAlpha1> = unimplemented();
         get_configuration_alpha1(GetConfigurationRequest) -> GetConfigurationResponse = failures::absent::configuration();
         get_configuration(GetConfigurationRequest) -> GetConfigurationResponse = failures::absent::configuration();

@@ -22,6 +22,9 @@ const WITHOUT_APP: &[&str] = &[
     "DAPR_PUBSUB_TOPIC_NAME_EMPTY",
 ];
 
+/// Blocks whose errors carry their code as the reason over gRPC, though they have no details over HTTP.
+const PLAIN: &[&str] = &["state", "binding", "configuration"];
+
 /// Renders a failure, logs it and counts its code.
 pub(super) fn failed(metrics: &Metrics, error: &Error) -> Status {
     metrics.error_code(&error.code, error.category);
@@ -52,6 +55,9 @@ fn details(error: &Error) -> Vec<ErrorDetail> {
     }
     if let Some(r) = &error.resource {
         details.push(ResourceInfo::new(&r.resource_type, &r.resource_name, &r.owner, &r.description).into());
+    }
+    if error.reason.is_none() && PLAIN.contains(&error.category) {
+        details.push(ErrorInfo::new(error.code.as_ref(), DOMAIN, HashMap::new()).into());
     }
     if let Some(reason) = &error.reason {
         let named = !WITHOUT_APP.contains(&reason.as_ref());

@@ -1,8 +1,9 @@
 //! `dapr.proto.internals.v1.ServiceInvocation`: the port that other sidecars call.
 //!
-//! It answers as a sidecar without an application and without actors does; the work behind it comes with service invocation.
+//! Calls for the application are handed to it ([`super::local`]); about actors it answers as a sidecar without any does.
 
 use super::error::failed;
+use super::local;
 use futures::stream::BoxStream;
 use proa_core::Runtime;
 use proa_model::error::absent;
@@ -10,8 +11,6 @@ use proa_protocol::internals::v1 as internals;
 use proa_protocol::internals::v1::service_invocation_server::ServiceInvocation;
 use std::sync::Arc;
 use tonic::{Request, Response, Status, Streaming, async_trait};
-
-const NO_CHANNEL: &str = "app channel is not initialized";
 
 /// See the module's text.
 pub(super) struct Internal {
@@ -37,16 +36,16 @@ impl ServiceInvocation for Internal {
         Err(self.no_actors())
     }
 
-    async fn call_local(&self, _: Request<internals::InternalInvokeRequest>) -> Result<Response<internals::InternalInvokeResponse>, Status> {
-        Err(Status::internal(NO_CHANNEL))
+    async fn call_local(&self, request: Request<internals::InternalInvokeRequest>) -> Result<Response<internals::InternalInvokeResponse>, Status> {
+        local::unary(&self.runtime, request.into_inner()).await.map(Response::new)
     }
 
     async fn call_actor_reminder(&self, _: Request<internals::Reminder>) -> Result<Response<()>, Status> {
         Err(self.no_actors())
     }
 
-    async fn call_local_stream(&self, _: Request<Streaming<internals::InternalInvokeRequestStream>>) -> Result<Response<Self::CallLocalStreamStream>, Status> {
-        Err(Status::internal(NO_CHANNEL))
+    async fn call_local_stream(&self, request: Request<Streaming<internals::InternalInvokeRequestStream>>) -> Result<Response<Self::CallLocalStreamStream>, Status> {
+        local::streamed(&self.runtime, request.into_inner()).await.map(Response::new)
     }
 
     async fn call_actor_stream(&self, _: Request<internals::InternalInvokeRequest>) -> Result<Response<Self::CallActorStreamStream>, Status> {

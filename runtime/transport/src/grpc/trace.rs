@@ -63,7 +63,7 @@ impl Span {
         text
     }
 
-    fn from_binary(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn from_binary(bytes: &[u8]) -> Option<Self> {
         let rest = bytes.strip_prefix(&[0, 0])?;
         let (trace, rest) = rest.split_first_chunk::<16>()?;
         let (parent, rest) = match rest.strip_prefix(&[1]).and_then(|rest| rest.split_first_chunk::<8>()) {

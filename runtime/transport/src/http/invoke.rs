@@ -1,22 +1,128 @@
 //! Calls to other applications: who is meant. It is also what answers to every path that no route knows.
+//!
+//! A body whose length is known and small is read first, so that it can be sent again; all others pass through as they come. So do
+//! answers.
 
 use super::path;
 use super::query::{unescape, unescape_path};
-use super::reply::Reply;
+use super::reply::{self, Reply};
 use super::request::{Call, text};
+use crate::body::{self, Inbound, Payload, ReadError};
+use crate::grpc::error::name;
+use crate::invocation::http_headers;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http::HeaderMap;
-use proa_model::Error;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Body as _;
+use http_body_util::{BodyExt, Limited};
+use proa_core::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse};
+use proa_core::{Transport, services::invoke as service};
 use proa_model::error::invoke;
+use proa_model::{Error, Grpc};
 
 const APP_ID: &str = "dapr-app-id";
+/// The largest body that is kept to be sent again.
+const KEPT: u64 = 1 << 20;
 
-/// No name can be resolved without a name resolution component, so every call ends as it does for an unknown application.
-pub fn invoke(call: &Call<'_>) -> Result<Reply, Error> {
+/// Calls the application that the request names.
+pub async fn invoke(mut call: Call<'_>) -> Result<Reply, Error> {
     let path = unescape_path(call.parts.uri.path());
-    match target(&path, &call.parts.headers) {
-        None => Err(invoke::no_target()),
-        Some((app_id, _)) => Err(invoke::failed(&app_id, &format!("couldn't find service: {app_id}"))),
+    let (app_id, method) = target(&path, &call.parts.headers).ok_or_else(invoke::no_target)?;
+    let mut headers = call.parts.headers.clone();
+    headers.remove(APP_ID);
+    let limit = call.runtime.options().max_body_size;
+    let body = match call.take_body() {
+        Some(body) => outgoing(body, limit).await.map_err(|why| invoke::failed(&app_id, &why))?,
+        None => InvokeBody::Full(bytes::Bytes::new()),
+    };
+    let request = InvokeRequest {
+        method,
+        verb: call.parts.method.as_str().to_ascii_uppercase(),
+        query: call.parts.uri.query().unwrap_or_default().to_owned(),
+        content_type: call.header("content-type").unwrap_or_default().to_owned(),
+        type_url: String::new(),
+        headers,
+        origin: Transport::Http,
+        body,
+    };
+    match service::invoke(call.runtime, &app_id, request).await {
+        Ok(response) => Ok(answer(response)),
+        Err(error) => Err(failed(&app_id, &error)),
+    }
+}
+
+async fn outgoing(body: Inbound, limit: usize) -> Result<InvokeBody, String> {
+    let hint = body.size_hint();
+    if body.is_end_stream() || hint.upper().is_some_and(|length| length <= KEPT) || hint.lower() > limit as u64 {
+        let read = body::read(body, limit).await;
+        return read.map(InvokeBody::Full).map_err(|error| match error {
+            ReadError::TooLarge(_) => "stream too large".to_owned(),
+            ReadError::Broken(why) => why,
+        });
+    }
+    Ok(InvokeBody::Stream(Limited::new(body, limit).boxed_unsync()))
+}
+
+/// A refusal of the other side's lists stays one.
+fn failed(app_id: &str, error: &InvokeError) -> Error {
+    let mut failure = invoke::failed(app_id, &error.to_string());
+    if error.is(Grpc::PermissionDenied) {
+        (failure.http, failure.grpc) = (403, Grpc::PermissionDenied);
+    }
+    failure
+}
+
+fn answer(response: InvokeResponse) -> Reply {
+    let mut reply = if response.is_http() || response.status == 0 {
+        let code = if response.status == 0 { 200 } else { response.status };
+        let status = u16::try_from(code).ok().and_then(|code| StatusCode::from_u16(code).ok());
+        let body = match response.body {
+            InvokeBody::Full(bytes) if bytes.is_empty() => Payload::Empty,
+            InvokeBody::Full(bytes) => Payload::Full(bytes),
+            InvokeBody::Stream(body) => Payload::Stream(body),
+        };
+        let mut reply = Response::new(body);
+        *reply.status_mut() = status.unwrap_or(StatusCode::BAD_GATEWAY);
+        reply
+    } else {
+        reply::data(of_grpc(response.status), explained(&response).into())
+    };
+    *reply.headers_mut() = http_headers(&response.headers);
+    if let Ok(content_type) = HeaderValue::from_str(&response.content_type)
+        && !content_type.is_empty()
+    {
+        reply.headers_mut().insert(CONTENT_TYPE, content_type);
+    }
+    reply
+}
+
+/// A gRPC status as JSON; details are left to callers that speak gRPC.
+fn explained(response: &InvokeResponse) -> Vec<u8> {
+    tracing::debug!(target: "dapr.runtime.http", "the application answered {}: {}", name(tonic::Code::from_i32(response.status)), response.message);
+    let mut status = serde_json::Map::new();
+    status.insert("code".to_owned(), response.status.into());
+    if !response.message.is_empty() {
+        status.insert("message".to_owned(), response.message.clone().into());
+    }
+    serde_json::to_vec(&status).unwrap_or_default()
+}
+
+/// A gRPC status in HTTP's terms.
+fn of_grpc(code: i32) -> StatusCode {
+    use tonic::Code;
+    match Code::from_i32(code) {
+        Code::Ok => StatusCode::OK,
+        Code::Cancelled => StatusCode::REQUEST_TIMEOUT,
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

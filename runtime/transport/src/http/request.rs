@@ -53,6 +53,11 @@ impl<'a> Call<'a> {
         })
     }
 
+    /// The body as it comes. A second call finds none.
+    pub fn take_body(&mut self) -> Option<Inbound> {
+        self.body.take()
+    }
+
     /// Trace context is taken over when it is well formed and tracing is not switched off.
     pub fn cx(&self) -> Cx {
         let headers = &self.parts.headers;

@@ -92,7 +92,7 @@ async fn dispatch(operation: Operation, call: Call<'_>) -> Result<Reply, Error> 
         Operation::Shutdown => Ok(health::shutdown(&call)),
         Operation::Health => health::all(&call),
         Operation::OutboundHealth => health::outbound(&call),
-        Operation::InvokeService => invoke::invoke(&call),
+        Operation::InvokeService => Box::pin(invoke::invoke(call)).await,
         Operation::Actors
         | Operation::Configuration
         | Operation::Lock

@@ -145,7 +145,6 @@ async fn a_connection_can_become_http2() {
         let mut payload = vec![0; length as usize];
         stream.read_exact(&mut payload).await.unwrap();
         let stream_id = u32::from_be_bytes([frame[5], frame[6], frame[7], frame[8]]);
-        eprintln!("frame {frame:?} {}", payload.len());
         if stream_id == 1 && frame[3] == 0 {
             body.extend_from_slice(&payload);
         }

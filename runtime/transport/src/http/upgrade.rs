@@ -47,9 +47,7 @@ pub fn begin<H: Handler>(server: &Arc<Server<H>>, mut request: Request<Incoming>
     let task = {
         let server = server.clone();
         async move {
-            eprintln!("U0");
-            let Ok(Ok(io)) = tokio::time::timeout(PATIENCE, upgraded).await else { eprintln!("U1"); return };
-            eprintln!("U2");
+            let Ok(Ok(io)) = tokio::time::timeout(PATIENCE, upgraded).await else { return };
             // A connection that breaks is the client's business.
             let _ = go_on(server, TokioIo::new(io), request.map(Inbound::Wire), peer).await;
         }
@@ -70,7 +68,7 @@ async fn go_on<H: Handler>(
 ) -> io::Result<()> {
     let (mut reader, writer) = split(io);
     let mut begin = tokio::time::timeout(PATIENCE, first_frame(&mut reader)).await??;
-    stream_one(&mut begin, &request); eprintln!("U3 {:?}", begin);
+    stream_one(&mut begin, &request);
     let io = TokioIo::new(join(io::Cursor::new(begin).chain(reader), writer));
     let original = Arc::new(Mutex::new(Some(request)));
     let stop = server.stop.child_token();
@@ -79,10 +77,9 @@ async fn go_on<H: Handler>(
         service_fn(move |request: Request<Incoming>| {
             let server = server.clone();
             let original = original.lock().ok().and_then(|mut slot| slot.take());
-            eprintln!("U4");
             async move {
                 let request = original.unwrap_or_else(|| request.map(Inbound::Wire));
-                let r = server.handler.handle(request, peer).await; eprintln!("U6"); Ok::<_, Infallible>(r)
+                Ok::<_, Infallible>(server.handler.handle(request, peer).await)
             }
         })
     };
@@ -90,7 +87,7 @@ async fn go_on<H: Handler>(
     tokio::pin!(connection);
     tokio::select! {
         biased;
-        r = connection.as_mut() => { eprintln!("U5 {:?}", r.map_err(|e| e.to_string())); return Ok(()) },
+        _ = connection.as_mut() => return Ok(()),
         () = stop.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();

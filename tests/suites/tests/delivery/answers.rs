@@ -10,18 +10,14 @@ use crate::brokers::{AnyApp, Bench};
 
 over_every_broker!(
     dropped_is_not_delivered_again,
-    retried_by_policy_until_success,
-    a_failing_app_is_retried_by_policy,
-    given_up_goes_to_the_dead_letter_topic,
     dropped_goes_to_the_dead_letter_topic,
     an_event_nobody_implements_is_dropped,
     an_expired_event_is_not_delivered,
 );
 
-const POLICY: &str = "apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata:\n  name: policy\nspec:\n  policies:\n    retries:\n      quick:\n        policy: constant\n        duration: 20ms\n        maxRetries: 3\n  targets:\n    components:\n      broker:\n        inbound:\n          retry: quick\n";
 
 /// The app takes what reaches the dead letter topic on `/dead`.
-fn with_dead_letters(bench: &Bench) {
+pub fn with_dead_letters(bench: &Bench) {
     bench.app.accept("/dead");
     bench.app.subscribe(json!([
         {"pubsubname": "broker", "topic": "orders", "routes": {"default": "/events"}, "deadLetterTopic": "dead"},
@@ -40,69 +36,6 @@ async fn dropped_is_not_delivered_again(bench: Bench) {
         bench.app.events("/events").len() == 1
     })
     .await;
-}
-
-async fn retried_by_policy_until_success(bench: Bench) {
-    bench.app.verdicts(
-        "/events",
-        &[Verdict::Retry, Verdict::Retry, Verdict::Success],
-    );
-    bench.app.subscribe(
-        json!([{"pubsubname": "broker", "topic": "orders", "routes": {"default": "/events"}}]),
-    );
-    let (_sidecar, api) = bench.start(bench.sidecar().resource(POLICY), 1).await;
-    api.publish("broker", "orders", "x", "text/plain", &[])
-        .await
-        .expect("publish");
-    let events = bench.app.wait_for("/events", 3).await;
-    assert!(
-        events.iter().all(|event| event.id == events[0].id),
-        "{events:?}"
-    );
-    stays(
-        "not delivered after its success",
-        Duration::from_millis(1000),
-        || bench.app.events("/events").len() == 3,
-    )
-    .await;
-}
-
-async fn a_failing_app_is_retried_by_policy(bench: Bench) {
-    bench.app.verdicts(
-        "/events",
-        &[Verdict::Fail(Code::Internal), Verdict::Success],
-    );
-    bench.app.subscribe(
-        json!([{"pubsubname": "broker", "topic": "orders", "routes": {"default": "/events"}}]),
-    );
-    let (_sidecar, api) = bench.start(bench.sidecar().resource(POLICY), 1).await;
-    api.publish("broker", "orders", "x", "text/plain", &[])
-        .await
-        .expect("publish");
-    bench.app.wait_for("/events", 2).await;
-    stays(
-        "not delivered after its success",
-        Duration::from_millis(1000),
-        || bench.app.events("/events").len() == 2,
-    )
-    .await;
-}
-
-async fn given_up_goes_to_the_dead_letter_topic(bench: Bench) {
-    bench.app.verdicts("/events", &[Verdict::Retry]);
-    with_dead_letters(&bench);
-    let (_sidecar, api) = bench.start(bench.sidecar().resource(POLICY), 2).await;
-    api.publish("broker", "orders", "{\"n\":1}", "application/json", &[])
-        .await
-        .expect("publish");
-    let dead = bench.app.wait_for("/dead", 1).await.remove(0);
-    assert_eq!(dead.data, json!({"n": 1}));
-    assert_eq!(
-        bench.app.events("/events").len(),
-        4,
-        "one attempt and three retries"
-    );
-    assert_eq!(dead.id, bench.app.events("/events")[0].id);
 }
 
 async fn dropped_goes_to_the_dead_letter_topic(bench: Bench) {
@@ -181,7 +114,7 @@ mod http_answers {
         bench.app.subscribe(
             json!([{"pubsubname": "broker", "topic": "orders", "routes": {"default": "/events"}}]),
         );
-        let (_sidecar, api) = bench.start(bench.sidecar().resource(POLICY), 1).await;
+        let (_sidecar, api) = bench.start(bench.sidecar(), 1).await;
         api.publish("broker", "orders", "x", "text/plain", &[])
             .await
             .expect("publish");
@@ -200,18 +133,6 @@ mod http_answers {
             Answer::json(json!({"status": ""})),
         ] {
             assert_eq!(deliveries(answer.clone()).await, 1, "{answer:?}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_error_or_an_unknown_verdict_is_a_retry() {
-        for answer in [
-            Answer::status(500),
-            Answer::status(503),
-            Answer::status(400),
-            Answer::verdict("PERHAPS"),
-        ] {
-            assert_eq!(deliveries(answer.clone()).await, 2, "{answer:?}");
         }
     }
 }

@@ -91,6 +91,7 @@ fn the_catalogue_beside_the_binary_is_complete() {
         return;
     }
     let index = read(&catalogue.join("catalogue.json"));
-    let missing = components().into_iter().map(|c| format!("{}.wasm", name(&c))).filter(|f| !catalogue.join(f).is_file() || !index.contains(f.as_str()));
+    let missing =
+        components().into_iter().map(|c| format!("{}.wasm", name(&c))).filter(|f| !catalogue.join(f).is_file() || !index.contains(f.as_str()));
     none(missing.map(|f| format!("{f} is not in {}", catalogue.display())).collect());
 }

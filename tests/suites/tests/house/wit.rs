@@ -7,7 +7,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use wit_parser::{PackageId, Resolve, WorldItem};
 
-const HEAD: &str = "# Every published version of a package and the SHA-256 of its words, comments and white space aside. Lines are added, never changed.\n";
+const HEAD: &str =
+    "# Every published version of a package and the SHA-256 of its words, comments and white space aside. Lines are added, never changed.\n";
 
 /// The folders of the packages; the one that all others refer to comes first.
 fn packages() -> Vec<PathBuf> {
@@ -47,9 +48,10 @@ fn wit_worlds_resolve() {
         }
         // An interface without a world is out of reach for an SDK that builds bindings by world.
         for (interface, interface_id) in package.interfaces.iter().filter(|(n, _)| *n != "types") {
-            let reached = package.worlds.values().map(|w| &resolve.worlds[*w]).any(|w| {
-                w.exports.values().chain(w.imports.values()).any(|i| matches!(i, WorldItem::Interface { id, .. } if id == interface_id))
-            });
+            let reached =
+                package.worlds.values().map(|w| &resolve.worlds[*w]).any(|w| {
+                    w.exports.values().chain(w.imports.values()).any(|i| matches!(i, WorldItem::Interface { id, .. } if id == interface_id))
+                });
             if !reached {
                 complaints.push(format!("{}: no world has the interface {interface}", package.name));
             }

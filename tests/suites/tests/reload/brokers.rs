@@ -14,7 +14,7 @@ use crate::process::{generation, percentile, resident, swapped, tail};
 use crate::swaps;
 
 const PUBLISHERS: usize = 4;
-const PAUSE: Duration = Duration::from_millis(8);
+const PAUSE: Duration = Duration::from_millis(20);
 /// Longer than a broker keeps an event that nobody acknowledged.
 const ARRIVAL: Duration = Duration::from_secs(40);
 
@@ -52,7 +52,7 @@ async fn publish(api: Api, signals: Arc<Signals>) -> Tally {
     tally
 }
 
-/// An app that takes a few milliseconds for an event, so that there are always some in its hands.
+/// An app that takes some time for an event, so that a swap finds some in its hands.
 async fn app() -> (App, Arrived) {
     let app = App::start().await;
     let arrived = Arrived::default();
@@ -60,7 +60,7 @@ async fn app() -> (App, Arrived) {
     app.on("/events", move |request| {
         let number = request.json()["data"]["n"].as_u64().expect("a number");
         *seen.lock().expect("arrived").entry(number).or_default() += 1;
-        Answer::ok().after(Duration::from_millis(3))
+        Answer::ok().after(Duration::from_millis(1))
     });
     (app, arrived)
 }

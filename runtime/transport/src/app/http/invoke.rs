@@ -1,0 +1,115 @@
+//! Calls of other applications, handed to one that speaks HTTP. Bodies pass through in both directions; the place that a call takes is
+//! free again when its answer has been read.
+
+use super::{HttpApp, TOKEN, connect};
+use crate::body::{Inbound, Payload};
+use crate::invocation::http_headers;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response};
+use http_body_util::BodyExt;
+use proa_core::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse};
+use proa_host::middleware::Body;
+use proa_model::Grpc;
+use std::time::Instant;
+use tokio::sync::OwnedSemaphorePermit;
+
+impl HttpApp {
+    pub(super) async fn hand_over(&self, request: InvokeRequest) -> Result<InvokeResponse, InvokeError> {
+        let method = verb(&request.verb)?;
+        let path = request.method.clone();
+        let request = self.outgoing(method.clone(), request)?;
+        let permit = match &self.permits {
+            Some(permits) => Some(permits.clone().acquire_owned().await.map_err(|e| InvokeError::Plain(e.to_string()))?),
+            None => None,
+        };
+        self.metrics.http_client_started(method.as_str(), &path, request.body().length());
+        let begun = Instant::now();
+        let answer = self.pass(request).await;
+        let status = answer.as_ref().map_or(500, |a| a.status().as_u16());
+        let length = answer.as_ref().ok().and_then(|a| a.headers().get(CONTENT_LENGTH)).and_then(|l| l.to_str().ok()).and_then(|l| l.parse().ok());
+        self.metrics.http_client_completed(method.as_str(), &path, status, begun.elapsed(), length.unwrap_or(0));
+        answer.map(|answer| response(answer, permit))
+    }
+
+    fn outgoing(&self, method: Method, request: InvokeRequest) -> Result<Request<Payload>, InvokeError> {
+        let path = if request.query.is_empty() { request.method } else { format!("{}?{}", request.method, request.query) };
+        let uri = self.target.uri(&path).map_err(InvokeError::Plain)?;
+        let mut headers = http_headers(&request.headers);
+        if let Ok(content_type) = HeaderValue::from_str(&request.content_type)
+            && !content_type.is_empty()
+        {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        if let Some(token) = &self.token {
+            headers.insert(TOKEN, token.clone());
+        }
+        let body = match request.body {
+            InvokeBody::Full(bytes) if bytes.is_empty() => Payload::Empty,
+            InvokeBody::Full(bytes) => Payload::Full(bytes),
+            InvokeBody::Stream(body) => {
+                if let Some(length) = request.headers.get(CONTENT_LENGTH) {
+                    headers.insert(CONTENT_LENGTH, length.clone());
+                }
+                Payload::Stream(body)
+            }
+        };
+        let mut outgoing = Request::new(body);
+        (*outgoing.method_mut(), *outgoing.uri_mut(), *outgoing.headers_mut()) = (method, uri, headers);
+        Ok(outgoing)
+    }
+
+    async fn pass(&self, mut request: Request<Payload>) -> Result<Response<Body>, InvokeError> {
+        let failed = |request: &str, why: String| InvokeError::Plain(format!("{request}: {why}"));
+        let what = format!("{} {:?}", capitalised(request.method()), request.uri().to_string());
+        match self.runtime.upgrade().and_then(|runtime| runtime.app_pipeline(self.end.clone())) {
+            Some(pipeline) => {
+                // Middleware may change the body.
+                request.headers_mut().remove(CONTENT_LENGTH);
+                pipeline.call(request.map(Payload::boxed)).await.map_err(|e| failed(&what, e.to_string()))
+            }
+            None => {
+                let response = self.client.request(request).await.map_err(|e| failed(&what, connect::told(&e)))?;
+                Ok(response.map(|body| Inbound::Wire(body).boxed_unsync()))
+            }
+        }
+    }
+}
+
+fn verb(text: &str) -> Result<Method, InvokeError> {
+    match text {
+        "" => Err(InvokeError::status(Grpc::InvalidArgument, "invalid HTTP verb")),
+        text => Method::from_bytes(text.as_bytes()).map_err(|e| InvokeError::status(Grpc::InvalidArgument, e.to_string())),
+    }
+}
+
+/// As Go's client names a method in its errors.
+fn capitalised(method: &Method) -> String {
+    let (first, rest) = method.as_str().split_at(1);
+    format!("{first}{}", rest.to_ascii_lowercase())
+}
+
+fn response(answer: Response<Body>, permit: Option<OwnedSemaphorePermit>) -> InvokeResponse {
+    let (parts, body) = answer.into_parts();
+    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+    let body = match permit {
+        None => body,
+        Some(permit) => body
+            .map_frame(move |frame| {
+                let _keep = &permit;
+                frame
+            })
+            .boxed_unsync(),
+    };
+    let mut headers = http_headers(&parts.headers);
+    headers.remove(CONTENT_LENGTH);
+    InvokeResponse {
+        status: parts.status.as_u16().into(),
+        message: String::new(),
+        details: Vec::new(),
+        headers,
+        trailers: http::HeaderMap::new(),
+        content_type,
+        type_url: String::new(),
+        body: InvokeBody::Stream(body),
+    }
+}

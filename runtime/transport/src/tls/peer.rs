@@ -1,0 +1,64 @@
+//! Believes a server that has a chain to the trust anchors and exactly the SPIFFE ID that was expected; host names say nothing.
+//!
+//! Costs what the check of a chain costs, per handshake. Fails the handshake with a reason that names both IDs.
+
+use super::spiffe::SpiffeId;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
+use std::sync::Arc;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct ServerIs {
+    pub id: SpiffeId,
+    pub roots: Arc<RootCertStore>,
+    pub provider: Arc<CryptoProvider>,
+}
+
+/// A chain that is in order belongs to someone else.
+#[derive(Debug, thiserror::Error)]
+#[error("unexpected ID {found:?}, expected {expected:?}")]
+struct Unexpected {
+    found: String,
+    expected: String,
+}
+
+fn refused(why: impl std::error::Error + Send + Sync + 'static) -> rustls::Error {
+    rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(why))))
+}
+
+impl ServerCertVerifier for ServerIs {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let parsed = ParsedCertificate::try_from(end_entity)?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
+        let found = SpiffeId::of(end_entity).map_err(refused)?;
+        if found != self.id {
+            return Err(refused(Unexpected { found: found.to_string(), expected: self.id.to_string() }));
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, dss: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
