@@ -17,7 +17,7 @@ setup-test:
 
 # The binary, and a link under Dapr's name.
 host:
-	cargo build --release --workspace
+	cargo build --release
 	@mkdir -p $(BIN)
 	@cp -f $(CARGO_TARGET_DIR)/release/proa $(BIN)/proa.new && mv -f $(BIN)/proa.new $(BIN)/proa
 	@ln -sf proa $(BIN)/daprd

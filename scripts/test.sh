@@ -17,7 +17,7 @@ guests() { (cd components-wasm && CARGO_TARGET_DIR="$CARGO_TARGET_DIR-guest-test
 
 suite formatting cargo fmt --all --check
 suite test-guests tests/guests/build.sh
-suite runtime cargo test --release --workspace
+suite runtime cargo test --release
 suite guests guests
 suite clients tests/clients/run.sh
 for example in examples/*/run.sh; do suite "$example" "$example" --check; done

@@ -113,7 +113,9 @@ impl Output for Http {
         let run = exchange::run(&self.pool, outgoing, self.settings.max_body);
         let outcome = match self.settings.response_timeout {
             None => run.await,
-            Some(limit) => proa_sdk::time::timeout(limit, run).await.unwrap_or_else(|| Err(http_core::Error::Broken("context deadline exceeded".to_owned()))),
+            Some(limit) => {
+                proa_sdk::time::timeout(limit, run).await.unwrap_or_else(|| Err(http_core::Error::Broken("context deadline exceeded".to_owned())))
+            }
         };
         let answer = outcome.map_err(|e| Error::Unavailable(format!("{} \"{url}\": {e}", exchange::title(method.as_str()))))?;
         if error_if_not_2xx && answer.status / 100 != 2 {

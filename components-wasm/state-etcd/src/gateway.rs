@@ -134,7 +134,9 @@ impl Gateway {
             return Ok(body);
         }
         match serde_json::from_slice::<Refusal>(&body) {
-            Ok(r) if !r.message.is_empty() || !r.error.is_empty() => Err(Failure::Refused(r.code, if r.message.is_empty() { r.error } else { r.message })),
+            Ok(r) if !r.message.is_empty() || !r.error.is_empty() => {
+                Err(Failure::Refused(r.code, if r.message.is_empty() { r.error } else { r.message }))
+            }
             _ => Err(Failure::Answer(format!("status {status}"))),
         }
     }

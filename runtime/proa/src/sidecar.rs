@@ -2,6 +2,7 @@
 
 mod app;
 mod options;
+mod resident;
 mod serve;
 mod signals;
 

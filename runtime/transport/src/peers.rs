@@ -8,7 +8,7 @@ mod answer;
 use crate::invocation::{PIECE, pieces, to_map};
 use answer::{Guarded, response, unary};
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use proa_core::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse, Peers};
@@ -18,7 +18,9 @@ use proa_protocol::common::v1::{HttpExtension, InvokeRequest as Message, StreamP
 use proa_protocol::internals::v1::service_invocation_client::ServiceInvocationClient;
 use proa_protocol::internals::v1::{ApiVersion, InternalInvokeRequest, InternalInvokeRequestStream};
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tonic::transport::{Channel, Endpoint};
@@ -154,9 +156,20 @@ fn head(request: InvokeRequest) -> (InternalInvokeRequest, InvokeBody) {
     (head, request.body)
 }
 
+/// A request on its way. A type of its own: a boxed stream keeps futures that hold it from being `Send`.
+struct Messages(BoxStream<'static, InternalInvokeRequestStream>);
+
+impl Stream for Messages {
+    type Item = InternalInvokeRequestStream;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(cx)
+    }
+}
+
 /// The request in messages: the first has the head, and the first piece when it is at hand. A body that fails never ends, so that the
 /// peer does not take what it got for the whole; the failure goes to `broken`.
-fn messages(head: InternalInvokeRequest, body: InvokeBody, broken: oneshot::Sender<String>) -> BoxStream<'static, InternalInvokeRequestStream> {
+fn messages(head: InternalInvokeRequest, body: InvokeBody, broken: oneshot::Sender<String>) -> Messages {
     let (first, rest) = match body {
         InvokeBody::Full(mut bytes) => {
             let first = bytes.split_to(bytes.len().min(PIECE));
@@ -180,5 +193,5 @@ fn messages(head: InternalInvokeRequest, body: InvokeBody, broken: oneshot::Send
             }
         }
     };
-    Box::pin(stream::once(async { leading }).chain(stream::unfold((pieces(rest), start, Some(broken)), step)))
+    Messages(Box::pin(stream::once(async { leading }).chain(stream::unfold((pieces(rest), start, Some(broken)), step))))
 }

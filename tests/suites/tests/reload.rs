@@ -3,8 +3,11 @@
 //! Every case runs under load from both transports and keeps a ledger on the client's side. `PROA_SWAPS` says how often a case
 //! swaps (default 20). Each case prints a line: swaps, requests, failures, latency in rest and while swapping.
 
+// Each suite uses its part of these two.
+#[allow(dead_code)]
 #[path = "shared/guests.rs"]
 mod guests;
+#[allow(dead_code)]
 #[path = "shared/process.rs"]
 mod process;
 

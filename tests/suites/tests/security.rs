@@ -1,10 +1,12 @@
 //! Components that misbehave harm themselves only: the sidecar stays healthy and small, the neighbours answer, every caller gets an
 //! answer, and the log says who it was and why.
 
+// Each suite uses its part of these two.
+#[allow(dead_code)]
 #[path = "shared/guests.rs"]
 mod guests;
-#[path = "shared/process.rs"]
 #[allow(dead_code)]
+#[path = "shared/process.rs"]
 mod process;
 
 #[path = "security/bystander.rs"]

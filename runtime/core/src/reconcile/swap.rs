@@ -87,8 +87,10 @@ async fn replace(runtime: &Runtime, slot: &Slot, prepared: Prepared, found: &Fou
         return Err(format!("module {} is of kind {}, not {}", module.path.display(), module.kind(), slot.kind));
     }
     let spec = spec(runtime, slot, &prepared)?;
+    // What one type keeps in itself means nothing to another.
+    let component_type = prepared.component.type_.clone();
     let snapshot = match old {
-        Some(old) if carries(old, &module) => Some(hand_over(slot, old).await?),
+        Some(old) if old.prepared.component.type_ == component_type && carries(old, &module) => Some(hand_over(slot, old).await?),
         Some(old) if module.manifest.exclusive => {
             exclusive(slot, old).await?;
             None

@@ -46,6 +46,7 @@ pub async fn run(flags: &SidecarFlags, signals: &mut Signals) -> End {
         Ok(started) => started,
         Err(why) => return fatal(why),
     };
+    tokio::spawn(super::resident::trim());
     let stop_app = CancellationToken::new();
     let app = tokio::spawn(reach_app(runtime.clone(), stop_app.clone(), begun));
     let (asked, forced) = tokio::select! {

@@ -153,6 +153,7 @@ async fn a_connection_can_become_http2() {
         }
     }
     assert!(String::from_utf8_lossy(&body).contains(r#""id":"me""#));
+    drop(stream);
     server.stop.cancel();
     tokio::time::timeout(Duration::from_secs(5), server.task).await.unwrap().unwrap();
 }

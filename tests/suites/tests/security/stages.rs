@@ -15,7 +15,7 @@ const PATH: &str = "/v1.0/state/neighbour/key";
 
 async fn start() -> Sidecar {
     let stage = component("stage", "middleware.http.hostile", &[("mark", "passed")]);
-    let stage = annotated(&stage, &[("proa.dev/module", &guest("hostile-middleware").display().to_string()), ("proa.dev/call-timeout", "1s")]);
+    let stage = annotated(&stage, &[("proa.dev/module", &guest("hostile-middleware").display().to_string()), ("proa.dev/call-timeout", "2s")]);
     let sidecar = sidecar().config(configuration(PIPELINE)).resource(neighbour()).resource(stage).start().await;
     sidecar.http().post("/v1.0/state/neighbour", &serde_json::json!([{"key": "key", "value": "v"}])).await.expect_status(204);
     sidecar

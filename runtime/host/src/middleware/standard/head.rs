@@ -13,6 +13,7 @@ pub fn withhold(parts: &mut request::Parts) -> HeaderMap {
         for value in parts.headers.get_all(&name) {
             kept.append(name.clone(), value.clone());
         }
+        parts.headers.remove(name);
     }
     let mut seen = std::mem::replace(&mut parts.headers, kept);
     seen.remove(PEER);
@@ -43,8 +44,9 @@ pub fn merged(came: &request::Parts, made: request::Parts, asked: Option<Authori
     let mut parts = came.clone();
     let path = match path {
         None => came.uri.path_and_query().filter(|p| !is_path(p)).cloned().unwrap_or_else(|| PathAndQuery::from_static("/")),
-        Some(path) if path.as_str().starts_with('?') => PathAndQuery::try_from(format!("/{path}")).ok()?,
-        Some(path) => path,
+        Some(path) if is_path(&path) => path,
+        // A query alone: as text it has the slash that the field lacks.
+        Some(path) => PathAndQuery::try_from(path.to_string()).ok()?,
     };
     let mut uri = parts.uri.into_parts();
     uri.path_and_query = Some(path);
