@@ -5,9 +5,9 @@
 
 use crate::metrics::Family;
 use crate::runtime::Runtime;
-use crate::slots::{Lease, Slot, may_repeat};
+use crate::slots::{Lease, Slot};
 use proa_host::CallError;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What a call is, for policies, metrics and traces.
 #[derive(Clone, Copy)]
@@ -19,7 +19,7 @@ pub struct Operation<'a> {
     pub read: bool,
 }
 
-/// The most attempts that restarts of an instance may cost.
+/// How often a call that had not begun is sent again.
 const RESTARTS: u32 = 3;
 
 /// Why no answer of the component's came.
@@ -49,17 +49,17 @@ where
     F: Fn(Lease) -> Fut,
     Fut: Future<Output = Result<Result<R, E>, CallError>>,
 {
-    let mut tries = 0;
+    let (mut restarts, mut repeated) = (0, false);
     loop {
         let lease = slot.lease().await.ok_or_else(|| CallFailure::Gone(slot.name.clone()))?;
+        let generation = lease.generation.clone();
         match attempt(lease).await {
-            Err(error) if tries < RESTARTS && may_repeat(&error, read) => {
-                tries += 1;
-                // A restart takes well under a millisecond; the second pause is for one that has to connect.
-                tokio::time::sleep(Duration::from_millis(u64::from(tries * tries))).await;
-            }
+            Err(CallError::NotStarted(_)) if restarts < RESTARTS => restarts += 1,
+            // Once: a call that takes its instance down twice takes others with it.
+            Err(CallError::Trapped(_)) if read && !repeated => repeated = true,
             Err(error) => return Err(error.into()),
             Ok(answer) => return Ok(answer),
         }
+        generation.ready().await;
     }
 }

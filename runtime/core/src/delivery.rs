@@ -267,6 +267,7 @@ async fn subscribed(
         let (received, over) = tokio::select! {
             received = &mut receive => (received, false),
             () = ended(&mut changes, number, stop) => {
+                lanes.over.cancel();
                 // What the pending receive may still bring must not be lost: ending the subscription makes it return.
                 let _ = broker.unsubscribe(id).await;
                 (receive.await, true)
@@ -339,6 +340,8 @@ fn settle(generation: Arc<Generation>, id: u64) -> (Verdicts, JoinHandle<()>) {
 #[derive(Default)]
 struct Lanes {
     tails: HashMap<String, oneshot::Receiver<()>>,
+    /// Set when the generation is handed back: what still waits for its turn is left to the successor.
+    over: CancellationToken,
 }
 
 impl Lanes {
@@ -354,11 +357,15 @@ impl Lanes {
                 (Some(done), self.tails.insert(lane.clone(), tail))
             }
         };
-        let (runtime, slot, route) = (runtime.clone(), slot.clone(), route.clone());
+        let (runtime, slot, route, over) = (runtime.clone(), slot.clone(), route.clone(), self.over.clone());
         tokio::spawn(async move {
             if let Some(before) = before {
                 // Ends with its sender, however that one ended.
                 let _ = before.await;
+                if over.is_cancelled() {
+                    // Not settled: the broker hands it out again, and nobody has seen it twice.
+                    return;
+                }
             }
             let id = message.id.clone();
             let verdict = deliver(&runtime, &slot, &route, message).await;

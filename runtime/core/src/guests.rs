@@ -39,7 +39,8 @@ impl Runtime {
     /// Every series as Prometheus reads them.
     pub fn render_metrics(&self) -> String {
         for slot in self.slots.all() {
-            let series = self.metrics().guest(&slot.name, slot.kind.as_str());
+            let Some(current) = slot.peek() else { continue };
+            let series = self.metrics().guest(&slot.name, &current.prepared.component.type_);
             let now = Counts::of(&slot.stats);
             let before = match self.reported.seen.lock() {
                 Ok(mut seen) => seen.insert(slot.name.clone(), now.clone()).unwrap_or_default(),

@@ -5,6 +5,7 @@
 
 mod swap;
 
+use crate::metrics::SwapOutcome;
 use crate::options::RuntimeOptions;
 use crate::prepare::{Prepared, prepare};
 use crate::runtime::Runtime;
@@ -17,7 +18,11 @@ use proa_resources::{LoadOptions, Snapshot, Watcher};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How long a component must be absent to count as removed.
+const ABSENCE: Duration = Duration::from_millis(300);
 
 /// What reconciliation remembers.
 pub struct Reconciler {
@@ -142,6 +147,9 @@ async fn apply(runtime: &Arc<Runtime>, component: &Component, snapshot: &Snapsho
         }
         Err(cause) => {
             slot.failed(&cause);
+            if slot.peek().is_some() {
+                runtime.metrics().guest(&slot.name, &component.type_).swap(SwapOutcome::Refused);
+            }
             runtime.metrics().component_init_failed(&component.type_, "init", &component.name);
             // Both layers of Dapr's own wrapping are part of what people search for.
             let wrapped = format!("[INIT_COMPONENT_FAILURE]: initialization error occurred for {}: {cause}", component.log_name());
@@ -209,8 +217,14 @@ fn extra_files(runtime: &Runtime) -> Vec<PathBuf> {
 /// One pass: everything that differs from what runs is changed, each part on its own.
 pub async fn reconcile(runtime: &Arc<Runtime>) {
     let _pass = runtime.reconciler.pass.lock().await;
-    let mut snapshot = read(runtime).await;
     let before = runtime.reconciler.current();
+    let mut snapshot = read(runtime).await;
+    if before.components.iter().any(|c| snapshot.component(&c.name).is_none()) {
+        // A file that is just being written looks like one without its component: only what stays away is gone.
+        tokio::time::sleep(ABSENCE).await;
+        snapshot = read(runtime).await;
+    }
+    let read_names: BTreeSet<String> = snapshot.components.iter().map(|c| c.name.clone()).collect();
     for error in snapshot.errors.iter().filter(|e| !before.errors.contains(e)) {
         tracing::warn!(target: "dapr.runtime.loader.disk", "{error}");
     }
@@ -225,6 +239,9 @@ pub async fn reconcile(runtime: &Arc<Runtime>) {
             let _ = apply(runtime, component, &snapshot).await;
         }
     }
+    for component in snapshot.components.iter().filter(|c| !read_names.contains(&c.name)) {
+        keeps_serving(runtime, component, &snapshot);
+    }
     for slot in runtime.slots.all() {
         if !snapshot.components.iter().any(|c| c.name == slot.name) {
             swap::remove(runtime, &slot).await;
@@ -235,6 +252,19 @@ pub async fn reconcile(runtime: &Arc<Runtime>) {
         crate::input::start_all(runtime).await;
         crate::delivery::start_all(runtime).await;
     }
+}
+
+/// A component whose file cannot be read any more goes on as it was; that is told once.
+fn keeps_serving(runtime: &Runtime, component: &Component, snapshot: &Snapshot) {
+    let Some(slot) = runtime.slots.named(&component.name) else { return };
+    let file = &component.origin.file;
+    let why = snapshot.failures().find(|e| e.origin.file == *file).map_or_else(|| format!("{} cannot be read", file.display()), |e| e.to_string());
+    let known = slot.last.lock().ok().and_then(|l| l.error.clone()) == Some(why.clone());
+    if !known {
+        tracing::error!(target: "dapr.runtime.hotreload", "component {} goes on as it was: {why}", component.name);
+        runtime.metrics().guest(&slot.name, &component.type_).swap(SwapOutcome::Refused);
+    }
+    slot.failed(&why);
 }
 
 /// Whether two resources say the same, wherever they stand.

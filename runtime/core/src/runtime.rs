@@ -53,6 +53,8 @@ pub struct Runtime {
     pub(crate) actor_store: Mutex<Option<String>>,
     shutdown: CancellationToken,
     forced: AtomicBool,
+    /// Whether the application may be called; only probing makes it false.
+    app_well: AtomicBool,
     pub(crate) tasks: TaskTracker,
     environment: BTreeMap<String, String>,
 }
@@ -79,6 +81,7 @@ impl Runtime {
             actor_store: Mutex::default(),
             shutdown: CancellationToken::new(),
             forced: AtomicBool::new(false),
+            app_well: AtomicBool::new(true),
             tasks: TaskTracker::new(),
             environment,
         });
@@ -135,11 +138,13 @@ impl Runtime {
 
     /// The application listens; whether it is well is found out by probing.
     pub fn app_found(&self) {
+        self.app_well.store(false, Ordering::SeqCst);
         self.targets.set("app", true);
     }
 
     /// The application can be reached (or there is none): deliveries begin, and resources are watched.
     pub async fn app_ready(self: &Arc<Self>, app: Option<Arc<dyn AppChannel>>) {
+        self.app_well.store(true, Ordering::SeqCst);
         if let Some(app) = app {
             // Set once in a runtime's life.
             let _ = self.app.set(app);
@@ -152,6 +157,7 @@ impl Runtime {
 
     /// The application turned healthy or unhealthy: deliveries stop and begin with it.
     pub async fn app_health(self: &Arc<Self>, healthy: bool) {
+        self.app_well.store(healthy, Ordering::SeqCst);
         if healthy {
             crate::input::start_all(self).await;
             crate::delivery::start_all(self).await;
@@ -159,6 +165,11 @@ impl Runtime {
             self.inputs.stop_all().await;
             self.deliveries.stop_all().await;
         }
+    }
+
+    /// Whether the application may be called.
+    pub fn app_is_well(&self) -> bool {
+        self.app_well.load(Ordering::SeqCst)
     }
 
     pub fn request_shutdown(&self, force: bool) {

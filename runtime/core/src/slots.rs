@@ -7,7 +7,7 @@ use crate::prepare::Prepared;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use proa_host::generation::Stats;
 use proa_host::manifest::Kind;
-use proa_host::{CallError, Generation};
+use proa_host::Generation;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex};
@@ -200,14 +200,5 @@ impl Slots {
             new
         });
         removed
-    }
-}
-
-/// Whether a failed call may be tried once more on a fresh instance: always when it had not begun, and reads in any case.
-pub fn may_repeat(error: &CallError, read: bool) -> bool {
-    match error {
-        CallError::NotStarted(_) => true,
-        CallError::Trapped(_) => read,
-        _ => false,
     }
 }

@@ -46,7 +46,8 @@ impl Cache {
         let target = self.file(module);
         let exe = std::env::current_exe().map_err(|e| failed(e.to_string()))?;
         let mut command = Command::new(exe);
-        command.args(["component", "compile"]).arg(source).arg(&target).arg(module);
+        // Under the name `daprd` the binary would take another role.
+        command.arg0("proa").args(["component", "compile"]).arg(source).arg(&target).arg(module);
         command.stdin(std::process::Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(COMPILE_LIMIT, command.output())
             .await

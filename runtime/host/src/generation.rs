@@ -205,7 +205,7 @@ impl Generation {
     }
 
     /// Waits, for a second at most, until an instance that ended has its successor: for calls that cannot be repeated.
-    pub(crate) async fn ready(&self) {
+    pub async fn ready(&self) {
         for _ in 0..1000 {
             match self.seat() {
                 Some(seat) if seat.line.load().ended.get().is_some() => tokio::time::sleep(Duration::from_millis(1)).await,
@@ -237,6 +237,21 @@ impl Generation {
         }
         let line = self.seats.first()?.line.load_full();
         Some(save(&line, self.plan.init_timeout).await)
+    }
+}
+
+impl Generation {
+    /// Gives this generation what `save` of another wrote. Nobody may have called it yet.
+    pub async fn restore(&self, state: Vec<u8>) -> Result<(), String> {
+        let restored = self.call_within(Some(self.plan.init_timeout), move |accessor, exports| {
+            Box::pin(async move {
+                match &exports.snapshot {
+                    Some(snapshot) => crate::kinds::load(accessor, snapshot, state).await,
+                    None => Ok(Err("no snapshot".into())),
+                }
+            })
+        });
+        restored.await.map_err(|e| e.to_string())?
     }
 }
 

@@ -134,7 +134,8 @@ impl Host {
     }
 
     /// The module for a type: the file that the resource names, or one of `files` that claims the type, or the shipped one.
-    pub fn find(&self, component_type: &str, version: &str, named: Option<&Path>, files: &[PathBuf]) -> Result<Found, StartError> {
+    /// A file that served until now (`last`) and is broken is an error, not a reason to take another module.
+    pub fn find(&self, component_type: &str, version: &str, named: Option<&Path>, files: &[PathBuf], last: Option<&Path>) -> Result<Found, StartError> {
         if let Some(path) = named {
             let file = ModuleFile::read(path)?;
             if !file.manifest.implements(component_type, version) {
@@ -149,6 +150,7 @@ impl Host {
             match ModuleFile::read(path) {
                 Ok(file) if file.manifest.implements(component_type, version) => return Ok(Found::File(file)),
                 Ok(_) => {}
+                Err(e) if last == Some(path) => return Err(e.into()),
                 Err(e) => broken = Some(e),
             }
         }

@@ -33,10 +33,12 @@ fn main() -> ExitCode {
     match rest.split_first() {
         Some((role, rest)) if role == "sidecar" => sidecar::main("proa sidecar", rest.to_vec()),
         Some((role, rest)) if role == "component" => component::main(rest),
-        Some((role, _)) if role == "version" || role == "--version" => {
+        Some((role, _)) if role == "version" => {
             println!("{VERSION}");
             ExitCode::SUCCESS
         }
+        // Flags without a role: the sidecar's, as under Dapr's name.
+        Some((flag, _)) if flag.starts_with('-') && flag != "--help" && flag != "-h" => sidecar::main("proa", rest.clone()),
         Some((role, _)) if role == "help" || role == "--help" || role == "-h" => {
             println!("{USAGE}");
             ExitCode::SUCCESS

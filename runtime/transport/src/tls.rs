@@ -132,6 +132,9 @@ pub enum TlsError {
     Id(#[from] InvalidId),
     #[error("TLS cannot be set up: {0}")]
     Setup(#[from] rustls::Error),
+    /// The options are in order, but what they led to is not.
+    #[error("failed to retrieve the initial identity: {0}")]
+    Initial(#[source] Box<TlsError>),
 }
 
 impl TlsError {
@@ -141,6 +144,7 @@ impl TlsError {
         match self {
             Self::Connection(_) => true,
             Self::Refused { code, .. } => sentry::is_passing(*code),
+            Self::Initial(why) => why.is_passing(),
             _ => false,
         }
     }
@@ -153,6 +157,7 @@ impl TlsError {
             Self::Token(_) => Some("sentry_token"),
             Self::Refused { .. } => Some("sign"),
             Self::ValidUntil(_) => Some("invalid_ts"),
+            Self::Initial(why) => why.reason(),
             Self::Certificate(_) | Self::NoCertificate | Self::Id(_) => Some("invalid_cert"),
             _ => None,
         }

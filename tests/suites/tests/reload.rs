@@ -27,6 +27,8 @@ mod modules;
 mod resources;
 #[path = "reload/secrets.rs"]
 mod secrets;
+#[path = "reload/snapshots.rs"]
+mod snapshots;
 #[path = "reload/stores.rs"]
 mod stores;
 

@@ -42,8 +42,10 @@ pub async fn swap(runtime: &Runtime, slot: &Slot, prepared: Prepared, snapshot: 
     let named = named_module(&prepared.component);
     let files: Vec<PathBuf> = snapshot.modules.iter().map(|m| m.path.clone()).collect();
     let component = &prepared.component;
-    let found = runtime.host.find(&component.type_, &component.version, named.as_deref(), &files).map_err(|e| e.to_string())?;
+    let component_type = component.type_.clone();
     let old = slot.peek();
+    let last = old.as_ref().map(|o| o.generation.module().path.clone());
+    let found = runtime.host.find(&component.type_, &component.version, named.as_deref(), &files, last.as_deref()).map_err(|e| e.to_string())?;
     if let Some(old) = &old
         && unchanged(old, &prepared, &found)
     {
@@ -51,7 +53,7 @@ pub async fn swap(runtime: &Runtime, slot: &Slot, prepared: Prepared, snapshot: 
         return Ok(Done::Same);
     }
     let outcome = replace(runtime, slot, prepared, &found, old.as_deref()).await;
-    let series = runtime.metrics().guest(&slot.name, slot.kind.as_str());
+    let series = runtime.metrics().guest(&slot.name, &component_type);
     match outcome {
         Ok(current) => {
             series.swap(SwapOutcome::Swapped);
@@ -63,9 +65,6 @@ pub async fn swap(runtime: &Runtime, slot: &Slot, prepared: Prepared, snapshot: 
         }
         Err(why) => {
             slot.resume();
-            if old.is_some() {
-                series.swap(SwapOutcome::Refused);
-            }
             Err(why)
         }
     }
@@ -87,17 +86,19 @@ async fn replace(runtime: &Runtime, slot: &Slot, prepared: Prepared, found: &Fou
         return Err(format!("module {} is of kind {}, not {}", module.path.display(), module.kind(), slot.kind));
     }
     let spec = spec(runtime, slot, &prepared)?;
+    if let Some(old) = old
+        && module.manifest.exclusive
+    {
+        exclusive(slot, old).await?;
+    }
     // What one type keeps in itself means nothing to another.
-    let component_type = prepared.component.type_.clone();
-    let snapshot = match old {
-        Some(old) if old.prepared.component.type_ == component_type && carries(old, &module) => Some(hand_over(slot, old).await?),
-        Some(old) if module.manifest.exclusive => {
-            exclusive(slot, old).await?;
-            None
-        }
-        _ => None,
-    };
-    let generation = runtime.host.start(module, &spec, snapshot).await.map_err(|e| e.to_string())?;
+    let carried = old.filter(|o| o.prepared.component.type_ == prepared.component.type_ && carries(o, &module));
+    let generation = runtime.host.start(module, &spec, None).await.map_err(|e| e.to_string())?;
+    if let Some(old) = carried {
+        // Callers wait only from here on: an init that takes its time is no business of theirs.
+        let state = hand_over(slot, old).await?;
+        generation.restore(state).await.map_err(|e| format!("cannot take over the state of the previous generation: {e}"))?;
+    }
     let stamps = stamps(&generation);
     Ok(Arc::new(Current { generation, prepared, stamps }))
 }
@@ -181,7 +182,7 @@ pub async fn remove(runtime: &Runtime, slot: &Slot) {
     }
     if let Some(old) = slot.install(None) {
         tracing::info!(target: "dapr.runtime.processor", "Component removed: {}", old.prepared.component.name);
-        runtime.metrics().guest(&slot.name, slot.kind.as_str()).swap(SwapOutcome::Removed);
+        runtime.metrics().guest(&slot.name, &old.prepared.component.type_).swap(SwapOutcome::Removed);
         retire(Some(old));
     }
 }

@@ -1,7 +1,7 @@
 //! Service invocation: who is meant, where that is, and trying again.
 //!
 //! A call of the application itself goes straight to its channel. What a peer cannot be reached for is tried again three times, a second
-//! apart, when the body can be sent again; each attempt looks the address up anew.
+//! apart, when the body can be sent again; the address is looked up anew meanwhile.
 
 use crate::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse, Neighbours};
 use crate::metrics::CallShape;
@@ -36,6 +36,9 @@ pub async fn invoke(runtime: &Runtime, target: &str, mut request: InvokeRequest)
     stamp(&mut request.headers, options, target.app_id);
     if target.app_id == options.app_id && target.namespace == options.namespace {
         let app = runtime.app().ok_or_else(|| InvokeError::Plain("cannot invoke local endpoint: app channel not initialized".into()))?;
+        if !runtime.app_is_well() {
+            return Err(InvokeError::status(Grpc::Internal, "app is not in a healthy state"));
+        }
         return app.invoke(request).await;
     }
     let neighbours = runtime.neighbours.get().ok_or_else(|| InvokeError::Plain("name resolver not initialized".into()))?;
@@ -47,8 +50,8 @@ async fn remote(runtime: &Runtime, neighbours: &Neighbours, target: &Target<'_>,
     let names = neighbours.names.as_ref().ok_or_else(|| InvokeError::Plain("name resolver not initialized".into()))?;
     let mut next = Some(request);
     let mut retries = 0;
+    let mut address = names.resolve(target.app_id, target.namespace).await.map_err(InvokeError::Plain)?;
     loop {
-        let address = names.resolve(target.app_id, target.namespace).await.map_err(InvokeError::Plain)?;
         let Some(request) = next.take() else { return Err(InvokeError::Plain("the body was sent already".into())) };
         next = again(&request);
         runtime.metrics().invoke_request_sent(target.app_id, CallShape::Unary);
@@ -72,7 +75,9 @@ async fn remote(runtime: &Runtime, neighbours: &Neighbours, target: &Target<'_>,
             return Err(InvokeError::Plain(format!("failed to invoke target {} after {retries} retries. Error: {error}", target.app_id)));
         }
         retries += 1;
-        tokio::time::sleep(PAUSE).await;
+        // A peer that started anew may be somewhere else; one that nobody knows of any more may still come back where it was.
+        let (found, ()) = tokio::join!(names.resolve(target.app_id, target.namespace), tokio::time::sleep(PAUSE));
+        address = found.unwrap_or(address);
     }
 }
 

@@ -20,9 +20,6 @@ pub struct ComponentInfo {
     /// The number of the generation that serves.
     #[serde(skip)]
     pub generation: u64,
-    /// Why the latest change was not taken.
-    #[serde(skip)]
-    pub last_error: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -139,7 +136,6 @@ fn component(slot: &Slot) -> Option<ComponentInfo> {
         version: if component.version_given { component.version.clone() } else { String::new() },
         capabilities: capabilities(&current),
         generation: current.generation.identity().generation,
-        last_error: slot.last.lock().ok().and_then(|l| l.error.clone()),
     })
 }
 
@@ -157,11 +153,13 @@ pub fn get(runtime: &Runtime) -> Info {
     let mut extended = runtime.extended.lock().map(|e| e.clone()).unwrap_or_default();
     extended.insert("daprRuntimeVersion".into(), options.version.clone());
     let components: Vec<ComponentInfo> = runtime.slots.all().iter().filter_map(|s| component(s)).collect();
+    // Dapr has no field for these; tools that do not know them pass them over.
     for c in &components {
-        // Dapr has no field for these; tools that do not know them pass them over.
         extended.insert(format!("proa.component.{}.generation", c.name), c.generation.to_string());
-        if let Some(error) = &c.last_error {
-            extended.insert(format!("proa.component.{}.error", c.name), error.clone());
+    }
+    for slot in runtime.slots.all() {
+        if let Some(error) = slot.last.lock().ok().and_then(|l| l.error.clone()) {
+            extended.insert(format!("proa.component.{}.error", slot.name), error);
         }
     }
     let subscriptions = runtime.deliveries.subscriptions().into_iter().map(|s| SubscriptionInfo {

@@ -37,7 +37,7 @@ impl Bench {
 
     /// The same, with counters to look at.
     pub async fn start_counted(&self, component_type: &str, properties: &[(&str, &str)], stats: &Arc<Stats>) -> Arc<Generation> {
-        let found = self.host.find(component_type, "v1", None, &[]).expect("in the catalogue");
+        let found = self.host.find(component_type, "v1", None, &[], None).expect("in the catalogue");
         let module = self.host.load(&found).await.expect("loaded");
         let spec = StartSpec {
             name: "tested".into(),
@@ -85,7 +85,9 @@ fn places(variable: &str, default: Vec<PathBuf>) -> Vec<PathBuf> {
 fn find(name: &str, places: &[PathBuf]) -> PathBuf {
     let names = [format!("{name}.wasm"), format!("{}.wasm", name.replace('-', "_"))];
     let all = places.iter().flat_map(|place| names.iter().map(move |name| place.join(name)));
-    all.into_iter().find(|path| path.is_file()).unwrap_or_else(|| panic!("{name}.wasm is in none of {places:?}: run make build and tests/guests/build.sh"))
+    all.into_iter()
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("{name}.wasm is in none of {places:?}: run make build and tests/guests/build.sh"))
 }
 
 /// Resident memory in KiB.

@@ -72,6 +72,7 @@ async fn a_quarter_gibibyte_streams_both_ways_in_bounded_memory() {
         assert_eq!(response.headers()["x-received"], up.to_string().as_str());
         assert_eq!(drain(response.into_body(), &most).await, down);
     };
+    let idle = resident();
     // What the stages need for themselves is there after a little of the same.
     pass(8 << 20, 8 << 20).await;
     for (name, up, down) in [("up", SIZE, 0), ("down", 0, SIZE)] {
@@ -80,7 +81,10 @@ async fn a_quarter_gibibyte_streams_both_ways_in_bounded_memory() {
         let begun = Instant::now();
         pass(up, down).await;
         let (took, extra) = (begun.elapsed(), most.load(Ordering::Relaxed).saturating_sub(before));
-        println!("host 256 MiB {name} through three stages: {took:.2?}, {extra} KiB more than before");
+        println!(
+            "host 256 MiB {name} through three stages: {took:.2?}, {extra} KiB more than before, {} KiB more than idle",
+            resident().saturating_sub(idle)
+        );
         assert!(extra < EXTRA, "{name}: {extra} KiB more than before");
     }
 }

@@ -1,8 +1,7 @@
 //! Stages that trap in the middle of a body or never come back.
 
 use super::bench::Bench;
-use super::stage::{LIMIT, echo, read, text, wish};
-use super::stage::pipeline;
+use super::stage::{LIMIT, echo, pipeline, read, text, wish};
 use bytes::Bytes;
 use http::{Request, Response};
 use proa_host::generation::Stats;
@@ -26,7 +25,7 @@ async fn passes(chain: &Pipeline) {
     let begun = Instant::now();
     loop {
         if let Ok(answer) = chain.call(wish("", text("fine"))).await
-            && read(answer.into_body()).await.is_ok_and(|bytes| bytes == "fine")
+            && read(answer.into_body()).await.is_ok_and(|bytes| bytes.eq_ignore_ascii_case(b"fine"))
         {
             return;
         }

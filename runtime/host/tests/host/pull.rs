@@ -45,7 +45,9 @@ async fn one_instance_serves_everything_while_a_receive_waits() {
     let other = tokio::time::timeout(LIMIT, waiting_first).await.expect("in time").expect("a task");
     println!("host pulled delivery: both waiting receives answered {:.2?} after the publish", begun.elapsed());
     assert_eq!((one.len(), other.len()), (1, 1));
-    for (name, least) in [("proofopen", 3), ("proofwaiting", 2), ("proofsubscribed", 1), ("proofpublished", 1), ("proofsettled", 1), ("proofreceived", 1)] {
+    for (name, least) in
+        [("proofopen", 3), ("proofwaiting", 2), ("proofsubscribed", 1), ("proofpublished", 1), ("proofsettled", 1), ("proofreceived", 1)]
+    {
         let found = number(&other[0], name);
         assert!(found >= least, "{name} is {found}, at least {least} is right");
     }
@@ -127,7 +129,10 @@ async fn what_a_read_costs() {
         black_box(native.get(&black_box(get(n)).key).map(|(value, etag)| (value.clone(), etag.to_string())));
     }
     let map = begun.elapsed() / CALLS;
-    println!("host read of state.in-memory: {sandbox:.2?} CPU a call in the sandbox, {:.2?} wall with 8 readers; a native map: {map:.2?}", wall / CALLS);
+    println!(
+        "host read of state.in-memory: {sandbox:.2?} CPU a call in the sandbox, {:.2?} wall with 8 readers; a native map: {map:.2?}",
+        wall / CALLS
+    );
     assert_eq!(calls, CALLS);
     assert!(sandbox < Duration::from_millis(1), "a call costs {sandbox:?}");
 }

@@ -117,10 +117,7 @@ async fn identity(flags: &SidecarFlags) -> Result<Option<Arc<Security>>, String>
         tracing::warn!(target: "dapr.runtime.security", "mTLS is disabled. Skipping certificate request and tls validation");
         return Ok(None);
     }
-    match Security::acquire(options::identity(flags)).await {
-        Ok(security) => Ok(Some(security)),
-        Err(error) => Err(format!("failed to retrieve the initial identity: {error}")),
-    }
+    Security::acquire(options::identity(flags)).await.map(Some).map_err(|e| e.to_string())
 }
 
 /// Other sidecars find this one where it listens for them.

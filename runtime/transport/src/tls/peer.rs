@@ -20,11 +20,18 @@ pub(super) struct ServerIs {
 }
 
 /// A chain that is in order belongs to someone else.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[error("unexpected ID {found:?}, expected {expected:?}")]
 struct Unexpected {
     found: String,
     expected: String,
+}
+
+/// rustls shows a verifier's own errors in this form only.
+impl std::fmt::Debug for Unexpected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
 }
 
 fn refused(why: impl std::error::Error + Send + Sync + 'static) -> rustls::Error {

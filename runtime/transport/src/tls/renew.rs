@@ -35,7 +35,7 @@ impl Security {
     pub async fn acquire(options: IdentityOptions) -> Result<Arc<Self>, TlsError> {
         let issuer = Issuer::new(options)?;
         tracing::info!(target: "dapr.runtime.security", "Fetching initial identity");
-        let identity = first(&issuer).await?;
+        let identity = first(&issuer).await.map_err(|why| TlsError::Initial(Box::new(why)))?;
         tracing::info!(target: "dapr.runtime.security", "Security is initialized successfully");
         Ok(Arc::new(Self { issuer, current: watch::Sender::new(Arc::new(identity)) }))
     }

@@ -204,12 +204,15 @@ async fn sign(channel: Channel, request: SignCertificateRequest) -> Result<SignC
     }
 }
 
-/// An error with its causes, which say what it was.
+/// An error with its causes, which say what it was; some repeat what they wrap.
 fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(one) = cause {
-        text = format!("{text}: {one}");
+        let more = one.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
         cause = one.source();
     }
     text

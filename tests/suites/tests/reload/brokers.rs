@@ -185,7 +185,9 @@ async fn a_subscription_beside_it() {
     ledger("subscription added and removed", &sidecar, &arrived, async |n| {
         let count = async |wanted: usize| {
             sidecar
-                .wait_for_metadata(&format!("{wanted} subscriptions"), |metadata| (metadata["subscriptions"].as_array().map_or(0, Vec::len) == wanted).then_some(()))
+                .wait_for_metadata(&format!("{wanted} subscriptions"), |metadata| {
+                    (metadata["subscriptions"].as_array().map_or(0, Vec::len) == wanted).then_some(())
+                })
                 .await;
         };
         sidecar.write_resource("second.yaml", &subscription("others", "broker", &format!("others-{n}"), "/others"));

@@ -18,7 +18,8 @@ async fn added_and_removed() {
     let api = sidecar.api(Wire::Http).await;
     under_load("resource added and removed", &sidecar, "kept", async |n| {
         sidecar.write_resource("extra.yaml", &component("extra", "state.in-memory", &[]));
-        until(&format!("the added store, log:\n{}", tail(&sidecar, 10)), Duration::from_secs(15), || async { api.get("extra", "x").await.ok() }).await;
+        until(&format!("the added store, log:\n{}", tail(&sidecar, 10)), Duration::from_secs(15), || async { api.get("extra", "x").await.ok() })
+            .await;
         for key in 0..20 {
             api.put("extra", &format!("k{key}"), n).await;
             assert_eq!(api.value("extra", &format!("k{key}")).await, n);

@@ -53,7 +53,11 @@ impl Bystander {
         let peak = resident(sidecar);
         slim(sidecar, MEMORY).await;
         let (p50, p99) = (percentile(&mut times, 0.5), percentile(&mut times, 0.99));
-        println!("security {attack}: {outcome}; neighbour {} calls, p50 {p50:.2?}, p99 {p99:.2?}, max {:.2?}; {peak} MiB", times.len(), times.last().copied().unwrap_or_default());
+        println!(
+            "security {attack}: {outcome}; neighbour {} calls, p50 {p50:.2?}, p99 {p99:.2?}, max {:.2?}; {peak} MiB",
+            times.len(),
+            times.last().copied().unwrap_or_default()
+        );
         assert!(failed.is_empty(), "{attack}: the neighbour's calls failed: {:?}", failed.first());
         assert!(p99 < Duration::from_secs(1), "{attack}: the neighbour waited {p99:?}");
     }

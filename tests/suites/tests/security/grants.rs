@@ -82,9 +82,10 @@ async fn paths() {
     assert_eq!(report(&sidecar, &format!("path:{}", at("inside"))).await, "read granted");
     assert_eq!(report(&sidecar, &format!("write:{}", at("new"))).await, "written");
     let outside = home.path().join("outside").display().to_string();
-    let mut keys: Vec<String> = ["path:/etc/passwd", "path:../outside", "path:/proc/self/environ", "list:/", "file:/etc/passwd", "write:/tmp/hostile"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut keys: Vec<String> =
+        ["path:/etc/passwd", "path:../outside", "path:/proc/self/environ", "list:/", "file:/etc/passwd", "write:/tmp/hostile"]
+            .map(str::to_owned)
+            .to_vec();
     for path in ["../outside", "../../../../../../etc/passwd", "absolute-link", "relative-link", "up/outside", "./.././outside"] {
         keys.push(format!("path:{}", at(path)));
     }

@@ -38,7 +38,8 @@ async fn attack(key: &str, reason: &[&str]) -> Result<String, String> {
     let mut last = Err("not called".to_owned());
     for wire in Wire::BOTH {
         let api = sidecar.api(wire).await;
-        let answer = tokio::time::timeout(LIMIT, api.get("hostile", key)).await.unwrap_or_else(|_| panic!("{key} over {wire:?}: no answer within {LIMIT:?}"));
+        let answer =
+            tokio::time::timeout(LIMIT, api.get("hostile", key)).await.unwrap_or_else(|_| panic!("{key} over {wire:?}: no answer within {LIMIT:?}"));
         last = answer.map(|found| String::from_utf8_lossy(&found.value.unwrap_or_default()).into_owned()).map_err(|error| error.message);
         recovered(&sidecar).await;
     }
@@ -142,7 +143,8 @@ async fn odd_metadata() {
     assert!(reply.headers.len() < 20, "{} headers", reply.headers.len());
     // Over gRPC there is nothing to break out of; it only has to end.
     let over_grpc = sidecar.api(Wire::Grpc).await.get("hostile", "odd").await;
-    let outcome = format!("HTTP {}, gRPC {}", reply.status, over_grpc.map_or_else(|error| error.message, |found| format!("{} entries", found.metadata.len())));
+    let outcome =
+        format!("HTTP {}, gRPC {}", reply.status, over_grpc.map_or_else(|error| error.message, |found| format!("{} entries", found.metadata.len())));
     bystander.end("odd metadata", &outcome, &mut sidecar).await;
     recovered(&sidecar).await;
 }

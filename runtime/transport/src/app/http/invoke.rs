@@ -4,12 +4,16 @@
 use super::{HttpApp, TOKEN, connect};
 use crate::body::{Inbound, Payload};
 use crate::invocation::http_headers;
+use futures::stream;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Incoming;
 use proa_core::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse};
-use proa_host::middleware::Body;
+use proa_host::middleware::{Body, BoxError};
 use proa_model::Grpc;
+use std::error::Error as _;
+use std::io;
 use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -32,6 +36,9 @@ impl HttpApp {
     }
 
     fn outgoing(&self, method: Method, request: InvokeRequest) -> Result<Request<Payload>, InvokeError> {
+        if let Some(bad) = bad_escape(&request.method) {
+            return Err(InvokeError::Plain(format!("parse {:?}: invalid URL escape {bad:?}", request.method)));
+        }
         let path = if request.query.is_empty() { request.method } else { format!("{}?{}", request.method, request.query) };
         let uri = self.target.uri(&path).map_err(InvokeError::Plain)?;
         let mut headers = http_headers(&request.headers);
@@ -69,10 +76,36 @@ impl HttpApp {
             }
             None => {
                 let response = self.client.request(request).await.map_err(|e| failed(&what, connect::told(&e)))?;
-                Ok(response.map(|body| Inbound::Wire(body).boxed_unsync()))
+                let announced = response.headers().contains_key(CONTENT_LENGTH);
+                Ok(response.map(|body| if announced { forgiving(body) } else { Inbound::Wire(body).boxed_unsync() }))
             }
         }
     }
+}
+
+/// A body that may end before the length that was announced for it, which applications get wrong; Dapr takes what came for the whole.
+fn forgiving(body: Incoming) -> Body {
+    let frames = stream::unfold(Some(body), |body| async move {
+        let mut body = body?;
+        match body.frame().await? {
+            Ok(frame) => Some((Ok(frame), Some(body))),
+            Err(error) if is_early_end(&error) => None,
+            Err(error) => Some((Err(BoxError::from(error)), None)),
+        }
+    });
+    StreamBody::new(frames).boxed_unsync()
+}
+
+fn is_early_end(error: &hyper::Error) -> bool {
+    error.source().and_then(|e| e.downcast_ref::<io::Error>()).is_some_and(|e| e.kind() == io::ErrorKind::UnexpectedEof)
+}
+
+/// The first escape of a decoded path that is none: such a path is no address.
+fn bad_escape(path: &str) -> Option<&str> {
+    path.match_indices('%').map(|(at, _)| path.get(at..at + 3).unwrap_or_else(|| path.get(at..).unwrap_or_default())).find(|escape| {
+        let digits = escape.get(1..).unwrap_or_default();
+        digits.len() != 2 || !digits.bytes().all(|b| b.is_ascii_hexdigit())
+    })
 }
 
 fn verb(text: &str) -> Result<Method, InvokeError> {
