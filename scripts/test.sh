@@ -15,8 +15,10 @@ suite() {
 }
 guests() { (cd components-wasm && CARGO_TARGET_DIR="$CARGO_TARGET_DIR-guest-tests" cargo test --release --workspace -q); }
 
+test_guests() { PROA_TEST_GUESTS=$(tests/guests/build.sh | tail -1) && export PROA_TEST_GUESTS && [ -d "$PROA_TEST_GUESTS" ]; }
+
 suite formatting cargo fmt --all --check
-suite test-guests tests/guests/build.sh
+suite test-guests test_guests
 suite runtime cargo test --release
 suite guests guests
 suite clients tests/clients/run.sh

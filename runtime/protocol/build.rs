@@ -13,10 +13,7 @@ use prost_types::{FileDescriptorProto, FileDescriptorSet};
 const SETS: &[(&str, &[&str])] = &[
     ("api", &["dapr/proto/runtime/v1/dapr.proto"]),
     ("app_callback", &["dapr/proto/runtime/v1/appcallback.proto"]),
-    (
-        "internal",
-        &["dapr/proto/internals/v1/service_invocation.proto"],
-    ),
+    ("internal", &["dapr/proto/internals/v1/service_invocation.proto"]),
     (
         "components",
         &[
@@ -52,9 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();
     config.type_name_domain(["."], "type.googleapis.com");
-    tonic_prost_build::configure()
-        .bytes(".")
-        .compile_fds_with_config(all, config)?;
+    tonic_prost_build::configure().bytes(".").compile_fds_with_config(all, config)?;
     Ok(())
 }
 
@@ -72,28 +67,16 @@ fn collect(dir: &Path, into: &mut Vec<PathBuf>) -> std::io::Result<()> {
 }
 
 /// The named files and whatever they import, in the order of `all` (imports first).
-fn with_imports(
-    all: &FileDescriptorSet,
-    roots: &[&str],
-) -> Result<Vec<FileDescriptorProto>, String> {
+fn with_imports(all: &FileDescriptorSet, roots: &[&str]) -> Result<Vec<FileDescriptorProto>, String> {
     let mut wanted = HashSet::new();
     let mut open: Vec<String> = roots.iter().map(|r| (*r).to_owned()).collect();
     while let Some(name) = open.pop() {
-        let file = all
-            .file
-            .iter()
-            .find(|f| f.name() == name)
-            .ok_or_else(|| format!("no file {name}"))?;
+        let file = all.file.iter().find(|f| f.name() == name).ok_or_else(|| format!("no file {name}"))?;
         if wanted.insert(name) {
             open.extend(file.dependency.iter().cloned());
         }
     }
-    Ok(all
-        .file
-        .iter()
-        .filter(|f| wanted.contains(f.name()))
-        .cloned()
-        .collect())
+    Ok(all.file.iter().filter(|f| wanted.contains(f.name())).cloned().collect())
 }
 
 /// Writes one set, without comments and positions, which reflection does not need.
@@ -101,8 +84,5 @@ fn write_set(out: &Path, name: &str, mut file: Vec<FileDescriptorProto>) -> std:
     for f in &mut file {
         f.source_code_info = None;
     }
-    std::fs::write(
-        out.join(format!("{name}.fds")),
-        FileDescriptorSet { file }.encode_to_vec(),
-    )
+    std::fs::write(out.join(format!("{name}.fds")), FileDescriptorSet { file }.encode_to_vec())
 }

@@ -328,7 +328,9 @@ fn settle(generation: Arc<Generation>, id: u64) -> (Verdicts, JoinHandle<()>) {
             let outcome = generation.pubsub().settle(id, std::mem::take(&mut batch)).await;
             match outcome {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(target: "dapr.runtime.pubsub", "cannot settle messages of {}: {}", generation.identity().name, message::error_text(&error)),
+                Ok(Err(error)) => {
+                    tracing::warn!(target: "dapr.runtime.pubsub", "cannot settle messages of {}: {}", generation.identity().name, message::error_text(&error))
+                }
                 Err(error) => tracing::warn!(target: "dapr.runtime.pubsub", "cannot settle messages of {}: {error}", generation.identity().name),
             }
         }
@@ -346,7 +348,15 @@ struct Lanes {
 
 impl Lanes {
     /// Hands a message out; one of a lane waits for the one before it.
-    fn dispatch(&mut self, runtime: &Arc<Runtime>, slot: &Arc<Slot>, route: &Arc<Route>, message: Message, permit: OwnedSemaphorePermit, verdicts: Verdicts) {
+    fn dispatch(
+        &mut self,
+        runtime: &Arc<Runtime>,
+        slot: &Arc<Slot>,
+        route: &Arc<Route>,
+        message: Message,
+        permit: OwnedSemaphorePermit,
+        verdicts: Verdicts,
+    ) {
         let (done, before) = match &message.lane {
             None => (None, None),
             Some(lane) => {

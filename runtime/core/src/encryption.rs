@@ -85,7 +85,8 @@ impl Keys {
         }
         let key = [Some(&self.primary), self.secondary.as_ref()].into_iter().flatten().find(|k| k.name.as_bytes() == name);
         // As in Dapr, a record of a key that is neither is given back as it is read with the empty key: nothing.
-        let key = key.ok_or_else(|| format!("could not decrypt data for state store {store}: no key of the name {:?}", String::from_utf8_lossy(name)))?;
+        let key =
+            key.ok_or_else(|| format!("could not decrypt data for state store {store}: no key of the name {:?}", String::from_utf8_lossy(name)))?;
         let framed = STANDARD.decode(value).map_err(|e| e.to_string())?;
         let (nonce, sealed) = framed.split_at_checked(12).ok_or("the record is too short")?;
         key.open(Nonce::from_slice(nonce), sealed).ok_or_else(|| "cipher: message authentication failed".to_owned())

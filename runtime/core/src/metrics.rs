@@ -56,10 +56,7 @@ impl Metrics {
         if !options.enabled {
             return Ok(Self::default());
         }
-        let metrics = Self {
-            registry: Some(Arc::new(Registry::new(options)?)),
-            tasks: Arc::default(),
-        };
+        let metrics = Self { registry: Some(Arc::new(Registry::new(options)?)), tasks: Arc::default() };
         metrics.expose_rescue_counters();
         Ok(metrics)
     }
@@ -94,9 +91,7 @@ impl Metrics {
 
     /// Adds `amount` to a counter. `values` follow the row of `series`, without the leading `app_id`.
     pub fn add(&self, series: Series, values: &[&str], amount: u64) {
-        self.record(&[series], values, |handles| {
-            handles.iter().for_each(|handle| handle.add(amount))
-        });
+        self.record(&[series], values, |handles| handles.iter().for_each(|handle| handle.add(amount)));
     }
 
     /// Adds one to a counter.
@@ -106,23 +101,17 @@ impl Metrics {
 
     /// Sets a gauge.
     pub fn set(&self, series: Series, values: &[&str], level: i64) {
-        self.record(&[series], values, |handles| {
-            handles.iter().for_each(|handle| handle.set(level))
-        });
+        self.record(&[series], values, |handles| handles.iter().for_each(|handle| handle.set(level)));
     }
 
     /// Moves a gauge by `change`.
     pub fn shift(&self, series: Series, values: &[&str], change: i64) {
-        self.record(&[series], values, |handles| {
-            handles.iter().for_each(|handle| handle.shift(change))
-        });
+        self.record(&[series], values, |handles| handles.iter().for_each(|handle| handle.shift(change)));
     }
 
     /// Records one sample of a histogram: milliseconds, bytes or a ratio, as the row says.
     pub fn observe(&self, series: Series, values: &[&str], sample: f64) {
-        self.record(&[series], values, |handles| {
-            handles.iter().for_each(|handle| handle.observe(sample))
-        });
+        self.record(&[series], values, |handles| handles.iter().for_each(|handle| handle.observe(sample)));
     }
 
     /// Looks up the series that share `values` and hands them to `with`, in the order of `bundle`.
@@ -136,18 +125,10 @@ impl Metrics {
     /// from "not measured".
     fn expose_rescue_counters(&self) {
         let namespace = self.namespace();
-        for status in [
-            "janitor_recovered",
-            "janitor_fold_recovered",
-            "stale_turn_rejected",
-        ] {
+        for status in ["janitor_recovered", "janitor_fold_recovered", "stale_turn_rejected"] {
             self.add(Series::WorkflowLocalWakeCount, &[namespace, status], 0);
         }
-        for status in [
-            "janitor_redispatched",
-            "janitor_redispatch_escalated",
-            "claim_evicted",
-        ] {
+        for status in ["janitor_redispatched", "janitor_redispatch_escalated", "claim_evicted"] {
             self.add(Series::WorkflowLocalActivityCount, &[namespace, status], 0);
         }
     }
@@ -155,16 +136,12 @@ impl Metrics {
     /// The namespace label of this sidecar; empty when metrics are off.
     #[must_use]
     pub fn namespace(&self) -> &str {
-        self.registry
-            .as_ref()
-            .map_or("", |registry| registry.namespace())
+        self.registry.as_ref().map_or("", |registry| registry.namespace())
     }
 }
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Metrics")
-            .field("enabled", &self.is_enabled())
-            .finish_non_exhaustive()
+        f.debug_struct("Metrics").field("enabled", &self.is_enabled()).finish_non_exhaustive()
     }
 }

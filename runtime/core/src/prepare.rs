@@ -48,7 +48,15 @@ pub async fn prepare(runtime: &Runtime, component: &Component) -> Result<Prepare
     let encryption = encryption(component, &properties)?;
     let topics = TopicScopes::of(&properties, &runtime.options().app_id);
     let actor_state_store = lookup(&properties, "actorStateStore").is_some_and(is_truthy);
-    Ok(Prepared { namespaced: uses_namespace(component), component: component.clone(), properties, key_prefix, encryption, topics, actor_state_store })
+    Ok(Prepared {
+        namespaced: uses_namespace(component),
+        component: component.clone(),
+        properties,
+        key_prefix,
+        encryption,
+        topics,
+        actor_state_store,
+    })
 }
 
 async fn resolve(runtime: &Runtime, component: &Component) -> Result<Vec<(String, String)>, String> {
@@ -72,7 +80,12 @@ async fn resolve(runtime: &Runtime, component: &Component) -> Result<Vec<(String
                 go_json::unquoted(&text).to_string()
             }
         };
-        let context = TemplateContext { app_id: &options.app_id, namespace: &options.namespace, pod_name: Some(options.pod_name.as_str()).filter(|p| !p.is_empty()), uuid: &uuid };
+        let context = TemplateContext {
+            app_id: &options.app_id,
+            namespace: &options.namespace,
+            pod_name: Some(options.pod_name.as_str()).filter(|p| !p.is_empty()),
+            uuid: &uuid,
+        };
         let value = expand_templates(&item.name, &value, &context).map_err(|e| format!("metadata {}: {e}", item.name))?;
         properties.push((item.name.clone(), value));
     }

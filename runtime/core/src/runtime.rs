@@ -5,8 +5,8 @@ use crate::delivery::Deliveries;
 use crate::health::{Health, Targets};
 use crate::input::Inputs;
 use crate::invocation::{Neighbours, Peers};
-use crate::names::Resolver;
 use crate::metrics::{HttpOptions, Metrics, MetricsError, MetricsOptions, Rule, RuleLabel};
+use crate::names::Resolver;
 use crate::options::RuntimeOptions;
 use crate::reconcile::{self, Reconciler};
 use crate::slots::Slots;
@@ -61,7 +61,12 @@ pub struct Runtime {
 
 impl Runtime {
     /// Builds the runtime without starting anything. `environment` holds variables that stand before the process's own.
-    pub fn new(options: RuntimeOptions, configuration: Configuration, host: Host, environment: BTreeMap<String, String>) -> Result<Arc<Self>, StartError> {
+    pub fn new(
+        options: RuntimeOptions,
+        configuration: Configuration,
+        host: Host,
+        environment: BTreeMap<String, String>,
+    ) -> Result<Arc<Self>, StartError> {
         let metrics = Metrics::new(metrics_options(&options, &configuration))?;
         let reconciler = Reconciler::new(&options);
         let runtime = Arc::new(Self {

@@ -5,9 +5,9 @@
 
 use crate::prepare::Prepared;
 use arc_swap::{ArcSwap, ArcSwapOption};
+use proa_host::Generation;
 use proa_host::generation::Stats;
 use proa_host::manifest::Kind;
-use proa_host::Generation;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex};

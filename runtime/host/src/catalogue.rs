@@ -82,9 +82,8 @@ pub fn pack(dir: &Path) -> Result<Catalogue, ModuleError> {
         let module = ModuleFile::read(&path)?;
         let target = dir.join(format!("{}-{compatibility}.cwasm", module.digest));
         if !crate::cache::whole(&target) {
-            let compiled = engine
-                .precompile_component(&module.bytes)
-                .map_err(|e| ModuleError::Compile { path: path.clone(), why: format!("{e:#}") })?;
+            let compiled =
+                engine.precompile_component(&module.bytes).map_err(|e| ModuleError::Compile { path: path.clone(), why: format!("{e:#}") })?;
             crate::cache::store(&target, &compiled).map_err(read)?;
         }
         let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
-use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::filesystem::FsPerms;
+use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// Bounds of one instance.
@@ -101,8 +101,7 @@ impl Ctx {
             // The folder may be the component's to make; one that cannot be made shows when the guest looks for it.
             let _ = std::fs::create_dir_all(dir);
             let guest = dir.to_string_lossy();
-            wasi.preopened_dir(dir, guest.as_ref(), FsPerms::ReadWrite)
-                .map_err(|e| wasmtime::format_err!("folder {}: {e:#}", dir.display()))?;
+            wasi.preopened_dir(dir, guest.as_ref(), FsPerms::ReadWrite).map_err(|e| wasmtime::format_err!("folder {}: {e:#}", dir.display()))?;
         }
         network(&mut wasi, &reach, &log);
         let slice = Arc::new(AtomicU32::new(0));

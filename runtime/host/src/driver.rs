@@ -82,7 +82,16 @@ impl<R> Drop for Reply<R> {
 impl Line {
     pub fn new() -> (Arc<Self>, mpsc::Receiver<Job>) {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        (Arc::new(Self { queue, load: AtomicUsize::new(0), ended: Arc::default(), over: CancellationToken::new(), kill: CancellationToken::new() }), jobs)
+        (
+            Arc::new(Self {
+                queue,
+                load: AtomicUsize::new(0),
+                ended: Arc::default(),
+                over: CancellationToken::new(),
+                kill: CancellationToken::new(),
+            }),
+            jobs,
+        )
     }
 
     /// Runs `work` inside the instance. With no limit it may take for ever (streams); the guest's CPU time is bounded in any case.

@@ -350,10 +350,15 @@ fn watch(plan: &Arc<Plan>, seat: &Arc<Seat>) {
             let lived = tokio::time::Instant::now();
             ended(&line).await;
             let Some(strong) = seat.upgrade() else { return };
-            let (is_over, has_ended) = { let l = strong.line.load(); (l.over.is_cancelled(), l.ended.get().is_some()) };
+            let (is_over, has_ended) = {
+                let l = strong.line.load();
+                (l.over.is_cancelled(), l.ended.get().is_some())
+            };
             if !is_over {
                 // Another instance has taken the seat, or the seat was given up.
-                if has_ended { return; }
+                if has_ended {
+                    return;
+                }
                 continue;
             }
             failures = if lived.elapsed() > Duration::from_secs(60) { 0 } else { failures + 1 };

@@ -86,8 +86,8 @@ impl Grants {
         match field.grant {
             Some(GrantKind::Tcp) => {
                 for part in value.split(',').filter(|p| !p.trim().is_empty()) {
-                    let endpoint = Endpoint::parse(part, field.default_port)
-                        .ok_or_else(|| format!("metadata {}: {part:?} is not host:port", field.name))?;
+                    let endpoint =
+                        Endpoint::parse(part, field.default_port).ok_or_else(|| format!("metadata {}: {part:?} is not host:port", field.name))?;
                     self.tcp.push(endpoint);
                 }
             }

@@ -243,8 +243,22 @@ pub fn check(manifest: &Manifest, properties: &[(String, String)], strict: bool)
 
 /// Fields that the sidecar itself understands on any component.
 const COMMON: [&str; 16] = [
-    "keyPrefix", "actorStateStore", "primaryEncryptionKey", "secondaryEncryptionKey", "outboxPublishPubsub", "outboxPublishTopic", "outboxPubsub",
-    "outboxDiscardWhenMissingState", "direction", "route", "consumerID", "initTimeout", "responseCacheTTL", "queryIndexes", "concurrency", "cacheTTL",
+    "keyPrefix",
+    "actorStateStore",
+    "primaryEncryptionKey",
+    "secondaryEncryptionKey",
+    "outboxPublishPubsub",
+    "outboxPublishTopic",
+    "outboxPubsub",
+    "outboxDiscardWhenMissingState",
+    "direction",
+    "route",
+    "consumerID",
+    "initTimeout",
+    "responseCacheTTL",
+    "queryIndexes",
+    "concurrency",
+    "cacheTTL",
 ];
 
 fn unknown(manifest: &Manifest, name: &str) -> String {
@@ -281,9 +295,10 @@ fn is_duration(text: &str) -> bool {
     while !rest.is_empty() {
         let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (digits, tail) = rest.split_at(number);
-        let Some(unit) = ["ns", "us", "µs", "ms", "s", "m", "h"].iter().find(|u| {
-            tail.strip_prefix(**u).is_some_and(|after| after.is_empty() || after.starts_with(|c: char| c.is_ascii_digit() || c == '.'))
-        }) else {
+        let Some(unit) = ["ns", "us", "µs", "ms", "s", "m", "h"]
+            .iter()
+            .find(|u| tail.strip_prefix(**u).is_some_and(|after| after.is_empty() || after.starts_with(|c: char| c.is_ascii_digit() || c == '.')))
+        else {
             return false;
         };
         if digits.parse::<f64>().is_err() {

@@ -12,9 +12,9 @@ pub use body::Body;
 pub use exchange::Exchange;
 pub use head::Peer;
 
+use crate::CallError;
 use crate::generation::Generation;
 use crate::wit::proa::middleware::types as wit;
-use crate::CallError;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -52,18 +52,17 @@ impl Generation {
         let (exchange, head, guard) = Exchange::new(request, next);
         let shared = exchange.shared();
         self.ready().await;
-        let call = self
-            .call_within(None, move |accessor, exports| {
-                Box::pin(async move {
-                    let handler = exports.handler.as_ref().ok_or_else(|| wasmtime::format_err!("middleware/handler is not exported"))?;
-                    let shared = exchange.shared();
-                    let resource = accessor.with(|mut access| access.get().table.push(exchange))?;
-                    match handler.call_handle(accessor, resource, head).await? {
-                        Ok(reply) => accessor.with(|mut access| exchange::response(&mut access, &shared, reply)).map(Ok),
-                        Err(error) => Ok(Err(error)),
-                    }
-                })
-            });
+        let call = self.call_within(None, move |accessor, exports| {
+            Box::pin(async move {
+                let handler = exports.handler.as_ref().ok_or_else(|| wasmtime::format_err!("middleware/handler is not exported"))?;
+                let shared = exchange.shared();
+                let resource = accessor.with(|mut access| access.get().table.push(exchange))?;
+                match handler.call_handle(accessor, resource, head).await? {
+                    Ok(reply) => accessor.with(|mut access| exchange::response(&mut access, &shared, reply)).map(Ok),
+                    Err(error) => Ok(Err(error)),
+                }
+            })
+        });
         let reply = self.watched(call, || shared.lock().is_ok_and(|inner| inner.in_next)).await?;
         let response = reply.map_err(|error| match shared.lock().ok().and_then(|mut inner| inner.failure.take()) {
             Some(cause) => StageError::Next(cause),

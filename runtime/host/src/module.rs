@@ -40,7 +40,13 @@ impl Module {
     pub(crate) fn with_instances(&self, count: u32) -> Arc<Self> {
         let mut manifest = (*self.manifest).clone();
         manifest.instances = Some(count);
-        Arc::new(Self { path: self.path.clone(), digest: self.digest.clone(), manifest: Arc::new(manifest), pre: self.pre.clone(), indices: Indices::of(&self.pre) })
+        Arc::new(Self {
+            path: self.path.clone(),
+            digest: self.digest.clone(),
+            manifest: Arc::new(manifest),
+            pre: self.pre.clone(),
+            indices: Indices::of(&self.pre),
+        })
     }
 
     /// The names of the optional interfaces that this module exports.

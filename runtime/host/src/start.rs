@@ -135,7 +135,14 @@ impl Host {
 
     /// The module for a type: the file that the resource names, or one of `files` that claims the type, or the shipped one.
     /// A file that served until now (`last`) and is broken is an error, not a reason to take another module.
-    pub fn find(&self, component_type: &str, version: &str, named: Option<&Path>, files: &[PathBuf], last: Option<&Path>) -> Result<Found, StartError> {
+    pub fn find(
+        &self,
+        component_type: &str,
+        version: &str,
+        named: Option<&Path>,
+        files: &[PathBuf],
+        last: Option<&Path>,
+    ) -> Result<Found, StartError> {
         if let Some(path) = named {
             let file = ModuleFile::read(path)?;
             if !file.manifest.implements(component_type, version) {
@@ -182,7 +189,8 @@ impl Host {
         if let Some(missing) = indices.missing(manifest) {
             return Err(link(format!("its manifest says {}, but it does not export {missing}", manifest.kind)).into());
         }
-        let module = Arc::new(Module { path: found.path().to_owned(), digest: digest.to_owned(), manifest: Arc::new(manifest.clone()), pre, indices });
+        let module =
+            Arc::new(Module { path: found.path().to_owned(), digest: digest.to_owned(), manifest: Arc::new(manifest.clone()), pre, indices });
         if let Ok(mut modules) = self.modules.lock() {
             modules.retain(|_, m| m.strong_count() > 0);
             modules.insert(digest.to_owned(), Arc::downgrade(&module));

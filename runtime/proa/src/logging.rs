@@ -105,11 +105,7 @@ impl FromStr for LogLevel {
 impl fmt::Display for LogLevel {
     /// The name as `--log-level` takes it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if *self == Self::Warn {
-            "warn"
-        } else {
-            self.name()
-        })
+        f.write_str(if *self == Self::Warn { "warn" } else { self.name() })
     }
 }
 
@@ -173,10 +169,7 @@ impl Sink {
             .mode(0o644)
             .open(path)
             .map(Self::File)
-            .map_err(|source| LogError::File {
-                path: path.to_owned(),
-                source,
-            })
+            .map_err(|source| LogError::File { path: path.to_owned(), source })
     }
 }
 

@@ -30,7 +30,12 @@ pub fn main(program: &str, arguments: Vec<String>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if flags.build_info {
-        println!("Version: {}\nGit Commit: {}\nGit Version: {}", crate::VERSION, option_env!("PROA_COMMIT").unwrap_or("unknown"), env!("CARGO_PKG_VERSION"));
+        println!(
+            "Version: {}\nGit Commit: {}\nGit Version: {}",
+            crate::VERSION,
+            option_env!("PROA_COMMIT").unwrap_or("unknown"),
+            env!("CARGO_PKG_VERSION")
+        );
         return ExitCode::SUCCESS;
     }
     few_arenas();

@@ -13,12 +13,7 @@ macro_rules! package {
             #[doc = concat!("Package `", $package, "`.")]
             // Generated code is held to the generators' rules, not to this workspace's.
             #[allow(clippy::all, clippy::pedantic, missing_docs, rustdoc::all)]
-            #[allow(
-                clippy::unwrap_used,
-                clippy::expect_used,
-                clippy::panic,
-                clippy::indexing_slicing
-            )]
+            #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
             pub mod v1 {
                 tonic::include_proto!($package);
             }
@@ -26,43 +21,15 @@ macro_rules! package {
     };
 }
 
-package!(
-    common,
-    "dapr.proto.common.v1",
-    "Shapes shared by the other packages."
-);
-package!(
-    runtime,
-    "dapr.proto.runtime.v1",
-    "The application API and what the sidecar calls on the app."
-);
-package!(
-    internals,
-    "dapr.proto.internals.v1",
-    "The hop between sidecars."
-);
-package!(
-    components,
-    "dapr.proto.components.v1",
-    "Components in a process of their own."
-);
-package!(
-    placement,
-    "dapr.proto.placement.v1",
-    "Which host holds which actor types."
-);
+package!(common, "dapr.proto.common.v1", "Shapes shared by the other packages.");
+package!(runtime, "dapr.proto.runtime.v1", "The application API and what the sidecar calls on the app.");
+package!(internals, "dapr.proto.internals.v1", "The hop between sidecars.");
+package!(components, "dapr.proto.components.v1", "Components in a process of their own.");
+package!(placement, "dapr.proto.placement.v1", "Which host holds which actor types.");
 package!(scheduler, "dapr.proto.scheduler.v1", "Durable triggers.");
 package!(sentry, "dapr.proto.sentry.v1", "The certificate authority.");
-package!(
-    operator,
-    "dapr.proto.operator.v1",
-    "The feed of resources from Kubernetes."
-);
-package!(
-    workflows,
-    "dapr.proto.workflows.v1",
-    "Inputs of the hooks around MCP calls; no service."
-);
+package!(operator, "dapr.proto.operator.v1", "The feed of resources from Kubernetes.");
+package!(workflows, "dapr.proto.workflows.v1", "Inputs of the hooks around MCP calls; no service.");
 
 pub mod descriptors;
 

@@ -66,13 +66,13 @@ pub enum MetadataValue {
     EnvRef(String),
 }
 
-resource!(Component, |_| Kind::Component, fn log_name(&self) -> String {
-    if self.version_given {
-        format!("{} ({}/{})", self.name, self.type_, self.version)
-    } else {
-        format!("{} ({})", self.name, self.type_)
+resource!(
+    Component,
+    |_| Kind::Component,
+    fn log_name(&self) -> String {
+        if self.version_given { format!("{} ({}/{})", self.name, self.type_, self.version) } else { format!("{} ({})", self.name, self.type_) }
     }
-});
+);
 
 impl Component {
     /// The last literal or reference under `name`, ignoring case.

@@ -181,8 +181,7 @@ impl Configuration {
     /// A configuration from one document in JSON, as files or the operator deliver it.
     pub fn from_value(document: &Value) -> Result<Self, Error> {
         let mut notes = Vec::new();
-        let mut configuration = Self::read(document, &mut notes)
-            .map_err(|error| Error::Invalid(format!("{}: {}", error.field, error.problem)))?;
+        let mut configuration = Self::read(document, &mut notes).map_err(|error| Error::Invalid(format!("{}: {}", error.field, error.problem)))?;
         access::check_secrets(&mut configuration.secrets).map_err(Error::Invalid)?;
         configuration.warnings = notes.into_iter().map(|note: Note| format!("{}: {}", note.field, note.text)).collect();
         Ok(configuration)
@@ -251,12 +250,7 @@ fn read_pipeline(spec: &mut Fields<'_>, name: &'static str, notes: &mut Vec<Note
             pairs.push((pair.text("field")?, pair.text("value")?));
         }
         selector.finish(notes);
-        handlers.push(Handler {
-            name: handler.text("name")?,
-            type_: handler.text("type")?,
-            version: handler.text("version")?,
-            selector: pairs,
-        });
+        handlers.push(Handler { name: handler.text("name")?, type_: handler.text("type")?, version: handler.text("version")?, selector: pairs });
         handler.finish(notes);
     }
     pipeline.finish(notes);
@@ -321,11 +315,8 @@ fn read_denied(spec: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<Vec<Strin
 fn read_logging(spec: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<ApiLogging, FieldError> {
     let mut logging = spec.child("logging")?;
     let mut api = logging.child("apiLogging")?;
-    let read = ApiLogging {
-        enabled: api.flag("enabled")?,
-        obfuscate_urls: api.flag("obfuscateURLs")?,
-        omit_health_checks: api.flag("omitHealthChecks")?,
-    };
+    let read =
+        ApiLogging { enabled: api.flag("enabled")?, obfuscate_urls: api.flag("obfuscateURLs")?, omit_health_checks: api.flag("omitHealthChecks")? };
     api.finish(notes);
     logging.finish(notes);
     Ok(read)

@@ -129,9 +129,7 @@ impl<'v> Fields<'v> {
         let path = self.path_of(name);
         match self.raw(name) {
             None => Ok(Vec::new()),
-            Some(Value::Array(items)) => {
-                Ok(items.iter().enumerate().map(|(index, item)| (item, format!("{path}[{index}]"))).collect())
-            }
+            Some(Value::Array(items)) => Ok(items.iter().enumerate().map(|(index, item)| (item, format!("{path}[{index}]"))).collect()),
             Some(other) => Err(mismatch(&path, "a list", other)),
         }
     }
@@ -166,9 +164,7 @@ impl<'v> Fields<'v> {
             if self.asked.iter().any(|name| name.eq_ignore_ascii_case(key)) {
                 continue;
             }
-            let hint = nearest(key, self.asked.iter().copied())
-                .map(|known| format!("; the nearest known name is {known:?}"))
-                .unwrap_or_default();
+            let hint = nearest(key, self.asked.iter().copied()).map(|known| format!("; the nearest known name is {known:?}")).unwrap_or_default();
             notes.push(Note { field: self.path_of(key), text: format!("unknown field {key:?} is ignored{hint}") });
         }
     }

@@ -39,9 +39,13 @@ pub struct ClientTls {
     pub renegotiation: Option<String>,
 }
 
-resource!(HttpEndpoint, |_| Kind::HttpEndpoint, fn log_name(&self) -> String {
-    format!("{} ({})", self.name, self.base_url)
-});
+resource!(
+    HttpEndpoint,
+    |_| Kind::HttpEndpoint,
+    fn log_name(&self) -> String {
+        format!("{} ({})", self.name, self.base_url)
+    }
+);
 
 impl HttpEndpoint {
     pub(crate) fn read(document: &mut Fields<'_>, origin: Origin, notes: &mut Vec<Note>) -> Result<Self, FieldError> {

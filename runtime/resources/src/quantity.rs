@@ -78,17 +78,9 @@ mod tests {
 
     #[test]
     fn reads_binary_decimal_and_plain_sizes() {
-        for (text, bytes) in [
-            ("4Mi", 4 << 20),
-            ("4Ki", 4 << 10),
-            ("4096", 4096),
-            ("1.5Ki", 1536),
-            ("1k", 1000),
-            ("1e3", 1000),
-            ("0", 0),
-            ("-1", -1),
-            ("2000m", 2),
-        ] {
+        for (text, bytes) in
+            [("4Mi", 4 << 20), ("4Ki", 4 << 10), ("4096", 4096), ("1.5Ki", 1536), ("1k", 1000), ("1e3", 1000), ("0", 0), ("-1", -1), ("2000m", 2)]
+        {
             assert_eq!(parse(text), Ok(bytes), "{text}");
         }
     }

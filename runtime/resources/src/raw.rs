@@ -22,12 +22,16 @@ pub struct RawResource {
     pub origin: Origin,
 }
 
-resource!(RawResource, |resource| resource.kind, fn log_name(&self) -> String {
-    match ["streamableHTTP", "sse"].iter().find_map(|way| self.spec.get("endpoint")?.get(way)?.get("url")?.as_str()) {
-        Some(url) if self.kind == Kind::McpServer => format!("{} ({url})", self.name),
-        _ => self.name.clone(),
+resource!(
+    RawResource,
+    |resource| resource.kind,
+    fn log_name(&self) -> String {
+        match ["streamableHTTP", "sse"].iter().find_map(|way| self.spec.get("endpoint")?.get(way)?.get("url")?.as_str()) {
+            Some(url) if self.kind == Kind::McpServer => format!("{} ({url})", self.name),
+            _ => self.name.clone(),
+        }
     }
-});
+);
 
 impl RawResource {
     pub(crate) fn read(kind: Kind, document: &mut Fields<'_>, origin: Origin, notes: &mut Vec<Note>) -> Result<Self, FieldError> {

@@ -109,11 +109,7 @@ impl From<FieldError> for Refusal {
 impl Resiliency {
     pub(crate) fn read(document: &mut Fields<'_>, origin: Origin, notes: &mut Vec<Note>) -> Result<Self, Refusal> {
         let head = Head::read(document, notes)?;
-        let refuse = |error: FieldError| Refusal::Policy {
-            resource: head.name.clone(),
-            field: error.field,
-            problem: error.problem,
-        };
+        let refuse = |error: FieldError| Refusal::Policy { resource: head.name.clone(), field: error.field, problem: error.problem };
         let mut spec = document.child("spec")?;
         let policies = Policies::read(&mut spec.child("policies")?, notes).map_err(refuse)?;
         let targets = read_targets(&mut spec.child("targets")?, notes).map_err(refuse)?;
@@ -153,19 +149,15 @@ fn read_targets(targets: &mut Fields<'_>, notes: &mut Vec<Note>) -> Result<Targe
 }
 
 fn read_names(target: &mut Fields<'_>) -> Result<PolicyNames, FieldError> {
-    let mut name = |field| -> Result<Option<String>, FieldError> {
-        Ok(target.text_option(field)?.filter(|name| !name.is_empty()))
-    };
+    let mut name = |field| -> Result<Option<String>, FieldError> { Ok(target.text_option(field)?.filter(|name| !name.is_empty())) };
     Ok(PolicyNames { timeout: name("timeout")?, retry: name("retry")?, circuit_breaker: name("circuitBreaker")? })
 }
 
 fn cache_size(target: &mut Fields<'_>, default: usize) -> Result<usize, FieldError> {
     match target.integer_option::<i64>("circuitBreakerCacheSize")? {
         None | Some(0) => Ok(default),
-        Some(size) => usize::try_from(size).map_err(|_| FieldError {
-            field: target.path_of("circuitBreakerCacheSize"),
-            problem: "must provide a positive size".to_owned(),
-        }),
+        Some(size) => usize::try_from(size)
+            .map_err(|_| FieldError { field: target.path_of("circuitBreakerCacheSize"), problem: "must provide a positive size".to_owned() }),
     }
 }
 

@@ -31,15 +31,8 @@ pub enum Kind {
 
 impl Kind {
     /// The kinds that documents may name.
-    pub const DOCUMENTS: [Kind; 7] = [
-        Kind::Component,
-        Kind::Subscription,
-        Kind::HttpEndpoint,
-        Kind::Resiliency,
-        Kind::McpServer,
-        Kind::WorkflowAccessPolicy,
-        Kind::Configuration,
-    ];
+    pub const DOCUMENTS: [Kind; 7] =
+        [Kind::Component, Kind::Subscription, Kind::HttpEndpoint, Kind::Resiliency, Kind::McpServer, Kind::WorkflowAccessPolicy, Kind::Configuration];
 
     /// The kind's name in YAML and in messages.
     pub fn as_str(self) -> &'static str {
@@ -155,8 +148,18 @@ impl Head {
         let mut metadata = document.child("metadata")?;
         // what else Kubernetes keeps there is nobody's business here
         metadata.ignore(&[
-            "labels", "generateName", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
-            "deletionGracePeriodSeconds", "ownerReferences", "finalizers", "managedFields", "selfLink",
+            "labels",
+            "generateName",
+            "uid",
+            "resourceVersion",
+            "generation",
+            "creationTimestamp",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "ownerReferences",
+            "finalizers",
+            "managedFields",
+            "selfLink",
         ]);
         let head = Head {
             name: metadata.text("name")?,

@@ -60,8 +60,7 @@ impl Subscription {
     pub(crate) fn read(document: &mut Fields<'_>, first_version: bool, origin: Origin, notes: &mut Vec<Note>) -> Result<Self, FieldError> {
         let head = Head::read(document, notes)?;
         let mut spec = document.child("spec")?;
-        let (rules, default_path) =
-            if first_version { (Vec::new(), spec.text_option("route")?) } else { read_routes(&mut spec, notes)? };
+        let (rules, default_path) = if first_version { (Vec::new(), spec.text_option("route")?) } else { read_routes(&mut spec, notes)? };
         let mut bulk = spec.child("bulkSubscribe")?;
         let subscription = Subscription {
             name: head.name,
@@ -116,7 +115,8 @@ mod tests {
     #[test]
     fn both_versions_become_one_record() {
         let (first, _) = read("metadata: {name: s}\nspec: {topic: t, pubsubname: p, route: /in, deadLetterTopic: dead}\nscopes: [a]\n", true);
-        let (second, _) = read("metadata: {name: s}\nspec: {topic: t, pubsubname: p, routes: {default: /in}, deadLetterTopic: dead}\nscopes: [a]\n", false);
+        let (second, _) =
+            read("metadata: {name: s}\nspec: {topic: t, pubsubname: p, routes: {default: /in}, deadLetterTopic: dead}\nscopes: [a]\n", false);
         assert_eq!(first, second);
         assert_eq!(first.default_path.as_deref(), Some("/in"));
         assert_eq!(first.dead_letter_topic.as_deref(), Some("dead"));

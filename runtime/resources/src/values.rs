@@ -51,9 +51,7 @@ pub fn resolve_env(item: &MetadataItem, env: &dyn Fn(&str) -> Option<String>) ->
     match &item.value {
         MetadataValue::Literal(text) => Ok(text.clone()),
         MetadataValue::SecretRef { .. } => Ok(String::new()),
-        MetadataValue::EnvRef(variable) if env_allowed(variable, env) => {
-            Ok(unquoted(&env(variable).unwrap_or_default()))
-        }
+        MetadataValue::EnvRef(variable) if env_allowed(variable, env) => Ok(unquoted(&env(variable).unwrap_or_default())),
         MetadataValue::EnvRef(variable) => Err(DeniedVariable(variable.clone())),
     }
 }

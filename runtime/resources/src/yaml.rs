@@ -141,9 +141,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Value, E> {
-        Number::from_f64(number)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom(format!("{number} has no JSON form; quote it if it is text")))
+        Number::from_f64(number).map(Value::Number).ok_or_else(|| E::custom(format!("{number} has no JSON form; quote it if it is text")))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {

@@ -18,10 +18,7 @@ pub enum ListenError {
     #[error("could not listen on any endpoint")]
     Nowhere,
     #[error("listen unix {path}: {source}")]
-    Unix {
-        path: PathBuf,
-        source: io::Error,
-    },
+    Unix { path: PathBuf, source: io::Error },
 }
 
 /// Bound sockets. A Unix socket's file is removed when the listeners are dropped.

@@ -8,9 +8,9 @@ mod answer;
 use crate::invocation::{PIECE, pieces, to_map};
 use answer::{Guarded, response, unary};
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
 use proa_core::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse, Peers};
 use proa_core::{Runtime, Transport};
 use proa_model::Grpc;
@@ -62,7 +62,8 @@ impl GrpcPeers {
             }
             young
         });
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|e| InvokeError::Plain(format!("{address:?} is not an address: {e}")))?;
+        let endpoint =
+            Endpoint::from_shared(format!("http://{address}")).map_err(|e| InvokeError::Plain(format!("{address:?} is not an address: {e}")))?;
         let channel = endpoint
             .connect_timeout(CONNECT)
             .tcp_nodelay(true)
@@ -147,12 +148,8 @@ fn head(request: InvokeRequest) -> (InternalInvokeRequest, InvokeBody) {
         content_type: request.content_type,
         http_extension: is_http.then_some(HttpExtension { verb, querystring: request.query }),
     };
-    let head = InternalInvokeRequest {
-        ver: ApiVersion::V1.into(),
-        metadata: to_map(&request.headers, request.origin),
-        message: Some(message),
-        actor: None,
-    };
+    let head =
+        InternalInvokeRequest { ver: ApiVersion::V1.into(), metadata: to_map(&request.headers, request.origin), message: Some(message), actor: None };
     (head, request.body)
 }
 

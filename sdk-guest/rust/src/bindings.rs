@@ -6,8 +6,8 @@ pub mod output {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::bindings_output::*;
     use crate::wit::bindings_output::exports::proa::bindings::output as export;
+    pub use crate::wit::bindings_output::*;
 
     pub trait Output: Component {
         fn operations() -> Vec<String>;
@@ -28,8 +28,8 @@ pub mod input {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::bindings_input::*;
     use crate::wit::bindings_input::exports::proa::bindings::input as export;
+    pub use crate::wit::bindings_input::*;
 
     pub trait Input: Component {
         fn start(&self) -> impl Future<Output = Result<(), Error>>;

@@ -6,8 +6,8 @@ pub mod store {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::configuration_store::*;
     use crate::wit::configuration_store::exports::proa::configuration::store as export;
+    pub use crate::wit::configuration_store::*;
 
     pub trait Store: Component {
         fn get(&self, keys: Vec<String>, metadata: Metadata) -> impl Future<Output = Result<Vec<Item>, Error>>;
@@ -24,8 +24,8 @@ pub mod watch {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::configuration_watch::*;
     use crate::wit::configuration_watch::exports::proa::configuration::watch as export;
+    pub use crate::wit::configuration_watch::*;
 
     pub trait Watch: Component {
         fn subscribe(&self, keys: Vec<String>, metadata: Metadata) -> impl Future<Output = Result<u64, Error>>;

@@ -6,8 +6,8 @@ pub mod provider {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::conversation_provider::*;
     use crate::wit::conversation_provider::exports::proa::conversation::provider as export;
+    pub use crate::wit::conversation_provider::*;
 
     pub trait Provider: Component {
         fn converse(&self, request: Request) -> impl Future<Output = Result<Response, Error>>;

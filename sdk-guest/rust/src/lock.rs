@@ -6,8 +6,8 @@ pub mod store {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::lock_store::*;
     use crate::wit::lock_store::exports::proa::lock::store as export;
+    pub use crate::wit::lock_store::*;
 
     pub trait Store: Component {
         fn try_lock(&self, resource_id: String, owner: String, expiry_seconds: u32) -> impl Future<Output = Result<bool, Error>>;

@@ -21,10 +21,10 @@ pub fn header<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
 
 pub mod handler {
     use super::*;
-    pub use crate::wit::middleware_handler::*;
-    use crate::wit::middleware_handler::exports::proa::middleware::handler as export;
     use crate::component::Component;
     use crate::glue::{self, Glue};
+    use crate::wit::middleware_handler::exports::proa::middleware::handler as export;
+    pub use crate::wit::middleware_handler::*;
 
     pub trait Handler: Component {
         fn handle(&self, exchange: Exchange, head: RequestHead) -> impl Future<Output = Result<Reply, Error>>;

@@ -6,8 +6,8 @@ pub mod resolver {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::nameresolution_resolver::*;
     use crate::wit::nameresolution_resolver::exports::proa::nameresolution::resolver as export;
+    pub use crate::wit::nameresolution_resolver::*;
 
     pub trait Resolver: Component {
         fn announce(&self, me: SelfInfo) -> impl Future<Output = Result<(), Error>>;

@@ -6,8 +6,8 @@ pub mod publisher {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::pubsub_publisher::*;
     use crate::wit::pubsub_publisher::exports::proa::pubsub::publisher as export;
+    pub use crate::wit::pubsub_publisher::*;
 
     pub trait Publisher: Component {
         fn publish(&self, request: PublishRequest) -> impl Future<Output = Result<(), Error>>;
@@ -24,8 +24,8 @@ pub mod bulk_publisher {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::pubsub_bulk_publisher::*;
     use crate::wit::pubsub_bulk_publisher::exports::proa::pubsub::bulk_publisher as export;
+    pub use crate::wit::pubsub_bulk_publisher::*;
 
     pub use export::Entry;
 
@@ -44,8 +44,8 @@ pub mod subscriber {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::pubsub_subscriber::*;
     use crate::wit::pubsub_subscriber::exports::proa::pubsub::subscriber as export;
+    pub use crate::wit::pubsub_subscriber::*;
 
     pub use export::SubscribeRequest;
 

@@ -6,8 +6,8 @@ pub mod store {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::secretstores_store::*;
     use crate::wit::secretstores_store::exports::proa::secretstores::store as export;
+    pub use crate::wit::secretstores_store::*;
 
     pub trait Store: Component {
         fn get(&self, name: String, metadata: Metadata) -> impl Future<Output = Result<Secret, Error>>;

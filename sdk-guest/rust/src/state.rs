@@ -6,8 +6,8 @@ pub mod store {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::state_store::*;
     use crate::wit::state_store::exports::proa::state::store as export;
+    pub use crate::wit::state_store::*;
 
     pub trait Store: Component {
         fn get(&self, request: GetRequest) -> impl Future<Output = Result<Option<Item>, Error>>;
@@ -32,8 +32,8 @@ pub mod transactions {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::state_transactions::*;
     use crate::wit::state_transactions::exports::proa::state::transactions as export;
+    pub use crate::wit::state_transactions::*;
 
     pub trait Transactions: Component {
         fn transact(&self, operations: Vec<Operation>, metadata: Metadata) -> impl Future<Output = Result<(), Error>>;
@@ -54,8 +54,8 @@ pub mod bulk {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::state_bulk::*;
     use crate::wit::state_bulk::exports::proa::state::bulk as export;
+    pub use crate::wit::state_bulk::*;
 
     pub trait Bulk: Component {
         fn get_bulk(&self, requests: Vec<GetRequest>) -> impl Future<Output = Vec<Result<Option<Item>, Error>>>;
@@ -80,8 +80,8 @@ pub mod query {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::state_query::*;
     use crate::wit::state_query::exports::proa::state::query as export;
+    pub use crate::wit::state_query::*;
 
     pub use export::QueryResult;
 
@@ -100,8 +100,8 @@ pub mod list_keys {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::state_list_keys::*;
     use crate::wit::state_list_keys::exports::proa::state::list_keys as export;
+    pub use crate::wit::state_list_keys::*;
 
     pub use export::Page;
 
@@ -120,8 +120,8 @@ pub mod delete_prefix {
     use super::*;
     use crate::component::Component;
     use crate::glue::{self, Glue};
-    pub use crate::wit::state_delete_prefix::*;
     use crate::wit::state_delete_prefix::exports::proa::state::delete_prefix as export;
+    pub use crate::wit::state_delete_prefix::*;
 
     pub trait DeletePrefix: Component {
         fn delete_with_prefix(&self, prefix: String) -> impl Future<Output = Result<u64, Error>>;

@@ -18,25 +18,29 @@ macro_rules! world {
 }
 
 world!(
-    component_lifecycle, "proa:sdk-component-lifecycle/sdk-component-lifecycle",
+    component_lifecycle,
+    "proa:sdk-component-lifecycle/sdk-component-lifecycle",
     "package proa:sdk-component-lifecycle; world sdk-component-lifecycle { export proa:component/lifecycle@0.1.0; }",
     ["../../wit/component"]
 );
 
 world!(
-    component_health, "proa:sdk-component-health/sdk-component-health",
+    component_health,
+    "proa:sdk-component-health/sdk-component-health",
     "package proa:sdk-component-health; world sdk-component-health { export proa:component/health@0.1.0; }",
     ["../../wit/component"]
 );
 
 world!(
-    component_snapshot, "proa:sdk-component-snapshot/sdk-component-snapshot",
+    component_snapshot,
+    "proa:sdk-component-snapshot/sdk-component-snapshot",
     "package proa:sdk-component-snapshot; world sdk-component-snapshot { export proa:component/snapshot@0.1.0; }",
     ["../../wit/component"]
 );
 
 world!(
-    state_types, "proa:sdk-state-types/sdk-state-types",
+    state_types,
+    "proa:sdk-state-types/sdk-state-types",
     "package proa:sdk-state-types; world sdk-state-types { import proa:state/types@0.1.0; }",
     ["../../wit/component", "../../wit/state"]
 );
@@ -84,7 +88,8 @@ world!(
 );
 
 world!(
-    pubsub_types, "proa:sdk-pubsub-types/sdk-pubsub-types",
+    pubsub_types,
+    "proa:sdk-pubsub-types/sdk-pubsub-types",
     "package proa:sdk-pubsub-types; world sdk-pubsub-types { import proa:pubsub/types@0.1.0; }",
     ["../../wit/component", "../../wit/pubsub"]
 );
@@ -111,7 +116,8 @@ world!(
 );
 
 world!(
-    bindings_types, "proa:sdk-bindings-types/sdk-bindings-types",
+    bindings_types,
+    "proa:sdk-bindings-types/sdk-bindings-types",
     "package proa:sdk-bindings-types; world sdk-bindings-types { import proa:bindings/types@0.1.0; }",
     ["../../wit/component", "../../wit/bindings"]
 );
@@ -131,7 +137,8 @@ world!(
 );
 
 world!(
-    secretstores_types, "proa:sdk-secretstores-types/sdk-secretstores-types",
+    secretstores_types,
+    "proa:sdk-secretstores-types/sdk-secretstores-types",
     "package proa:sdk-secretstores-types; world sdk-secretstores-types { import proa:secretstores/types@0.1.0; }",
     ["../../wit/component", "../../wit/secretstores"]
 );
@@ -144,7 +151,8 @@ world!(
 );
 
 world!(
-    configuration_types, "proa:sdk-configuration-types/sdk-configuration-types",
+    configuration_types,
+    "proa:sdk-configuration-types/sdk-configuration-types",
     "package proa:sdk-configuration-types; world sdk-configuration-types { import proa:configuration/types@0.1.0; }",
     ["../../wit/component", "../../wit/configuration"]
 );
@@ -164,7 +172,8 @@ world!(
 );
 
 world!(
-    lock_types, "proa:sdk-lock-types/sdk-lock-types",
+    lock_types,
+    "proa:sdk-lock-types/sdk-lock-types",
     "package proa:sdk-lock-types; world sdk-lock-types { import proa:lock/types@0.1.0; }",
     ["../../wit/component", "../../wit/lock"]
 );
@@ -177,7 +186,8 @@ world!(
 );
 
 world!(
-    crypto_types, "proa:sdk-crypto-types/sdk-crypto-types",
+    crypto_types,
+    "proa:sdk-crypto-types/sdk-crypto-types",
     "package proa:sdk-crypto-types; world sdk-crypto-types { import proa:crypto/types@0.1.0; }",
     ["../../wit/component", "../../wit/crypto"]
 );
@@ -190,7 +200,8 @@ world!(
 );
 
 world!(
-    conversation_types, "proa:sdk-conversation-types/sdk-conversation-types",
+    conversation_types,
+    "proa:sdk-conversation-types/sdk-conversation-types",
     "package proa:sdk-conversation-types; world sdk-conversation-types { import proa:conversation/types@0.1.0; }",
     ["../../wit/component", "../../wit/conversation"]
 );
@@ -203,7 +214,8 @@ world!(
 );
 
 world!(
-    nameresolution_types, "proa:sdk-nameresolution-types/sdk-nameresolution-types",
+    nameresolution_types,
+    "proa:sdk-nameresolution-types/sdk-nameresolution-types",
     "package proa:sdk-nameresolution-types; world sdk-nameresolution-types { import proa:nameresolution/types@0.1.0; }",
     ["../../wit/component", "../../wit/nameresolution"]
 );
@@ -216,7 +228,8 @@ world!(
 );
 
 world!(
-    middleware_types, "proa:sdk-middleware-types/sdk-middleware-types",
+    middleware_types,
+    "proa:sdk-middleware-types/sdk-middleware-types",
     "package proa:sdk-middleware-types; world sdk-middleware-types { import proa:middleware/types@0.1.0; }",
     ["../../wit/component", "../../wit/middleware"]
 );
@@ -229,20 +242,23 @@ world!(
 );
 
 world!(
-    host_log, "proa:sdk-host-log/sdk-host-log",
+    host_log,
+    "proa:sdk-host-log/sdk-host-log",
     "package proa:sdk-host-log; world sdk-host-log { import proa:host/log@0.1.0; }",
     ["../../wit/host"]
 );
 
 world!(
-    host_files, "proa:sdk-host-files/sdk-host-files",
+    host_files,
+    "proa:sdk-host-files/sdk-host-files",
     "package proa:sdk-host-files; world sdk-host-files { import proa:host/files@0.1.0; }",
     ["../../wit/host"]
 );
 
 #[cfg(feature = "sqlite")]
 world!(
-    host_sqlite, "proa:sdk-host-sqlite/sdk-host-sqlite",
+    host_sqlite,
+    "proa:sdk-host-sqlite/sdk-host-sqlite",
     "package proa:sdk-host-sqlite; world sdk-host-sqlite { import proa:host/sqlite@0.1.0; }",
     ["../../wit/host"]
 );

@@ -34,9 +34,7 @@ pub type Pairs = BTreeMap<String, String>;
 
 /// Turns a slice of pairs into a map.
 pub fn pairs(list: &[(&str, &str)]) -> Pairs {
-    list.iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 /// A client of the API over one transport.
@@ -49,18 +47,8 @@ pub struct Api {
 }
 
 impl Api {
-    pub(crate) fn new(
-        wire: Wire,
-        http: Http,
-        grpc: DaprClient<Channel>,
-        token: Option<String>,
-    ) -> Self {
-        Self {
-            wire,
-            http,
-            grpc,
-            token,
-        }
+    pub(crate) fn new(wire: Wire, http: Http, grpc: DaprClient<Channel>, token: Option<String>) -> Self {
+        Self { wire, http, grpc, token }
     }
 
     pub fn wire(&self) -> Wire {
@@ -71,9 +59,7 @@ impl Api {
     fn call<T>(&self, message: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(message);
         if let Some(token) = &self.token {
-            request
-                .metadata_mut()
-                .insert("dapr-api-token", token.parse().expect("an ASCII token"));
+            request.metadata_mut().insert("dapr-api-token", token.parse().expect("an ASCII token"));
         }
         request
     }
@@ -81,27 +67,14 @@ impl Api {
 
 /// The reply as it is when its status is 2xx, an error otherwise.
 fn accepted(reply: Reply) -> Result<Reply, ApiError> {
-    if (200..300).contains(&reply.status) {
-        Ok(reply)
-    } else {
-        Err(ApiError::from_reply(&reply))
-    }
+    if (200..300).contains(&reply.status) { Ok(reply) } else { Err(ApiError::from_reply(&reply)) }
 }
 
 /// `?metadata.a=1&metadata.b=2`, escaped; empty without pairs.
 fn metadata_query(metadata: &Pairs) -> String {
-    let escape = |text: &str| {
-        percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-    };
-    let fields: Vec<String> = metadata
-        .iter()
-        .map(|(name, value)| format!("metadata.{}={}", escape(name), escape(value)))
-        .collect();
-    if fields.is_empty() {
-        String::new()
-    } else {
-        format!("?{}", fields.join("&"))
-    }
+    let escape = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let fields: Vec<String> = metadata.iter().map(|(name, value)| format!("metadata.{}={}", escape(name), escape(value))).collect();
+    if fields.is_empty() { String::new() } else { format!("?{}", fields.join("&")) }
 }
 
 /// The path segment for `text`.

@@ -64,11 +64,7 @@ impl App {
         let port = listener.local_addr().expect("app address").port();
         let inner = Arc::new(Inner::default());
         let server = tokio::spawn(serve(listener, inner.clone())).abort_handle();
-        let app = Self {
-            port,
-            inner,
-            server,
-        };
+        let app = Self { port, inner, server };
         app.answer("/healthz", Answer::ok());
         app
     }
@@ -80,11 +76,7 @@ impl App {
 
     /// Answers `path` by a function of the request.
     pub fn on(&self, path: &str, handler: impl Fn(&Recorded) -> Answer + Send + Sync + 'static) {
-        self.inner
-            .handlers
-            .lock()
-            .expect("handlers")
-            .insert(path.into(), Arc::new(handler));
+        self.inner.handlers.lock().expect("handlers").insert(path.into(), Arc::new(handler));
     }
 
     /// Answers `path` with each of `answers` in turn, then with the last one for ever.
@@ -92,11 +84,7 @@ impl App {
         let turn = Mutex::new(0_usize);
         self.on(path, move |_| {
             let mut turn = turn.lock().expect("turn");
-            let answer = answers
-                .get(*turn)
-                .or(answers.last())
-                .cloned()
-                .unwrap_or_else(Answer::ok);
+            let answer = answers.get(*turn).or(answers.last()).cloned().unwrap_or_else(Answer::ok);
             *turn += 1;
             answer
         });
@@ -110,11 +98,7 @@ impl App {
     /// Requests on `path` so far, OPTIONS left out.
     pub fn requests(&self, path: &str) -> Vec<Recorded> {
         let requests = self.inner.requests.lock().expect("requests");
-        requests
-            .iter()
-            .filter(|request| request.path == path && request.method != "OPTIONS")
-            .cloned()
-            .collect()
+        requests.iter().filter(|request| request.path == path && request.method != "OPTIONS").cloned().collect()
     }
 
     /// Every request so far, in order of arrival.
@@ -124,14 +108,10 @@ impl App {
 
     /// Waits up to twenty seconds for `count` requests on `path`.
     pub async fn wait_for(&self, path: &str, count: usize) -> Vec<Recorded> {
-        until(
-            &format!("{count} requests on {path}"),
-            Duration::from_secs(20),
-            || async {
-                let found = self.requests(path);
-                (found.len() >= count).then_some(found)
-            },
-        )
+        until(&format!("{count} requests on {path}"), Duration::from_secs(20), || async {
+            let found = self.requests(path);
+            (found.len() >= count).then_some(found)
+        })
         .await
     }
 }
@@ -154,12 +134,7 @@ impl Drop for App {
 
 impl Answer {
     pub fn status(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: Bytes::new(),
-            delay: Duration::ZERO,
-        }
+        Self { status, headers: Vec::new(), body: Bytes::new(), delay: Duration::ZERO }
     }
 
     /// 200 without a body.
@@ -169,11 +144,7 @@ impl Answer {
 
     /// 200 with a JSON body.
     pub fn json(body: Value) -> Self {
-        Self {
-            body: body.to_string().into(),
-            ..Self::ok()
-        }
-        .header("content-type", "application/json")
+        Self { body: body.to_string().into(), ..Self::ok() }.header("content-type", "application/json")
     }
 
     /// The pub/sub answer `{"status": …}`.
@@ -199,8 +170,7 @@ impl Answer {
 
 impl Recorded {
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|failure| panic!("{failure} in {:?}", self.text()))
+        serde_json::from_slice(&self.body).unwrap_or_else(|failure| panic!("{failure} in {:?}", self.text()))
     }
 
     pub fn text(&self) -> String {
@@ -208,9 +178,7 @@ impl Recorded {
     }
 
     pub fn header(&self, name: &str) -> Option<String> {
-        self.headers
-            .get(name)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 }
 
@@ -221,24 +189,15 @@ async fn serve(listener: TcpListener, inner: Arc<Inner>) {
         let inner = inner.clone();
         connections.spawn(async move {
             let service = service_fn(move |request| reply(inner.clone(), request));
-            let _ = auto::Builder::new(TokioExecutor::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
         });
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn reply(
-    inner: Arc<Inner>,
-    request: http::Request<Incoming>,
-) -> Result<http::Response<Full<Bytes>>, Infallible> {
+async fn reply(inner: Arc<Inner>, request: http::Request<Incoming>) -> Result<http::Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
-    let body = body
-        .collect()
-        .await
-        .map(|whole| whole.to_bytes())
-        .unwrap_or_default();
+    let body = body.collect().await.map(|whole| whole.to_bytes()).unwrap_or_default();
     let recorded = Recorded {
         method: head.method.to_string(),
         path: head.uri.path().into(),
@@ -246,12 +205,7 @@ async fn reply(
         headers: head.headers,
         body,
     };
-    let handler = inner
-        .handlers
-        .lock()
-        .expect("handlers")
-        .get(&recorded.path)
-        .cloned();
+    let handler = inner.handlers.lock().expect("handlers").get(&recorded.path).cloned();
     let answer = handler.map_or_else(|| Answer::status(404), |handler| handler(&recorded));
     inner.requests.lock().expect("requests").push(recorded);
     tokio::time::sleep(answer.delay).await;
@@ -259,7 +213,5 @@ async fn reply(
     for (name, value) in &answer.headers {
         response = response.header(name, value);
     }
-    Ok(response
-        .body(Full::new(answer.body))
-        .expect("answer of the test app"))
+    Ok(response.body(Full::new(answer.body)).expect("answer of the test app"))
 }

@@ -58,44 +58,23 @@ impl GrpcApp {
         let router = tonic::transport::Server::builder()
             .add_service(AppCallbackServer::new(Callbacks(inner.clone())))
             .add_service(AppCallbackHealthCheckServer::new(Callbacks(inner.clone())));
-        let server =
-            tokio::spawn(router.serve_with_incoming(TcpIncoming::from(listener))).abort_handle();
-        Self {
-            port,
-            inner,
-            server,
-        }
+        let server = tokio::spawn(router.serve_with_incoming(TcpIncoming::from(listener))).abort_handle();
+        Self { port, inner, server }
     }
 
     /// Lists a subscription with one path for everything.
     pub fn subscribe(&self, pubsub: &str, topic: &str, path: &str) {
-        let routes = Some(pb::TopicRoutes {
-            rules: Vec::new(),
-            default: path.into(),
-        });
-        self.subscribe_to(pb::TopicSubscription {
-            pubsub_name: pubsub.into(),
-            topic: topic.into(),
-            routes,
-            ..Default::default()
-        });
+        let routes = Some(pb::TopicRoutes { rules: Vec::new(), default: path.into() });
+        self.subscribe_to(pb::TopicSubscription { pubsub_name: pubsub.into(), topic: topic.into(), routes, ..Default::default() });
     }
 
     pub fn subscribe_to(&self, subscription: pb::TopicSubscription) {
-        self.inner
-            .subscriptions
-            .lock()
-            .expect("subscriptions")
-            .push(subscription);
+        self.inner.subscriptions.lock().expect("subscriptions").push(subscription);
     }
 
     /// Lists an input binding.
     pub fn bind(&self, name: &str) {
-        self.inner
-            .bindings
-            .lock()
-            .expect("bindings")
-            .push(name.into());
+        self.inner.bindings.lock().expect("bindings").push(name.into());
     }
 
     /// Answers every binding event this way.
@@ -104,16 +83,8 @@ impl GrpcApp {
     }
 
     /// Answers events on `path` by a function.
-    pub fn on(
-        &self,
-        path: &str,
-        handler: impl Fn(&pb::TopicEventRequest) -> Verdict + Send + Sync + 'static,
-    ) {
-        self.inner
-            .handlers
-            .lock()
-            .expect("handlers")
-            .insert(path.into(), Arc::new(handler));
+    pub fn on(&self, path: &str, handler: impl Fn(&pb::TopicEventRequest) -> Verdict + Send + Sync + 'static) {
+        self.inner.handlers.lock().expect("handlers").insert(path.into(), Arc::new(handler));
     }
 
     /// Answers events on `path` with each verdict in turn, then with the last one for ever.
@@ -121,11 +92,7 @@ impl GrpcApp {
         let turn = Mutex::new(0_usize);
         self.on(path, move |_| {
             let mut turn = turn.lock().expect("turn");
-            let verdict = verdicts
-                .get(*turn)
-                .or(verdicts.last())
-                .cloned()
-                .unwrap_or(Verdict::Success);
+            let verdict = verdicts.get(*turn).or(verdicts.last()).cloned().unwrap_or(Verdict::Success);
             *turn += 1;
             verdict
         });
@@ -133,14 +100,7 @@ impl GrpcApp {
 
     /// Events on `path` so far.
     pub fn events(&self, path: &str) -> Vec<pb::TopicEventRequest> {
-        self.inner
-            .events
-            .lock()
-            .expect("events")
-            .iter()
-            .filter(|event| event.path == path)
-            .cloned()
-            .collect()
+        self.inner.events.lock().expect("events").iter().filter(|event| event.path == path).cloned().collect()
     }
 
     pub fn bulk_events(&self) -> Vec<pb::TopicEventBulkRequest> {
@@ -148,11 +108,7 @@ impl GrpcApp {
     }
 
     pub fn binding_events(&self) -> Vec<pb::BindingEventRequest> {
-        self.inner
-            .binding_events
-            .lock()
-            .expect("binding events")
-            .clone()
+        self.inner.binding_events.lock().expect("binding events").clone()
     }
 
     /// The `dapr-api-token` of every delivery, in order.
@@ -162,14 +118,10 @@ impl GrpcApp {
 
     /// Waits up to twenty seconds for `count` events on `path`.
     pub async fn wait_for(&self, path: &str, count: usize) -> Vec<pb::TopicEventRequest> {
-        until(
-            &format!("{count} events on {path}"),
-            Duration::from_secs(20),
-            || async {
-                let found = self.events(path);
-                (found.len() >= count).then_some(found)
-            },
-        )
+        until(&format!("{count} events on {path}"), Duration::from_secs(20), || async {
+            let found = self.events(path);
+            (found.len() >= count).then_some(found)
+        })
         .await
     }
 }
@@ -194,45 +146,21 @@ struct Callbacks(Arc<Inner>);
 
 #[tonic::async_trait]
 impl AppCallback for Callbacks {
-    async fn on_invoke(
-        &self,
-        request: Request<InvokeRequest>,
-    ) -> Result<Response<InvokeResponse>, Status> {
+    async fn on_invoke(&self, request: Request<InvokeRequest>) -> Result<Response<InvokeResponse>, Status> {
         let request = request.into_inner();
-        Ok(Response::new(InvokeResponse {
-            data: request.data,
-            content_type: request.content_type,
-        }))
+        Ok(Response::new(InvokeResponse { data: request.data, content_type: request.content_type }))
     }
 
-    async fn list_topic_subscriptions(
-        &self,
-        _: Request<()>,
-    ) -> Result<Response<pb::ListTopicSubscriptionsResponse>, Status> {
+    async fn list_topic_subscriptions(&self, _: Request<()>) -> Result<Response<pb::ListTopicSubscriptionsResponse>, Status> {
         let subscriptions = self.0.subscriptions.lock().expect("subscriptions").clone();
-        Ok(Response::new(pb::ListTopicSubscriptionsResponse {
-            subscriptions,
-        }))
+        Ok(Response::new(pb::ListTopicSubscriptionsResponse { subscriptions }))
     }
 
-    async fn on_topic_event(
-        &self,
-        request: Request<pb::TopicEventRequest>,
-    ) -> Result<Response<pb::TopicEventResponse>, Status> {
-        let token = request
-            .metadata()
-            .get("dapr-api-token")
-            .and_then(|token| token.to_str().ok())
-            .map(str::to_owned);
+    async fn on_topic_event(&self, request: Request<pb::TopicEventRequest>) -> Result<Response<pb::TopicEventResponse>, Status> {
+        let token = request.metadata().get("dapr-api-token").and_then(|token| token.to_str().ok()).map(str::to_owned);
         self.0.tokens.lock().expect("tokens").push(token);
         let event = request.into_inner();
-        let handler = self
-            .0
-            .handlers
-            .lock()
-            .expect("handlers")
-            .get(&event.path)
-            .cloned();
+        let handler = self.0.handlers.lock().expect("handlers").get(&event.path).cloned();
         let verdict = handler.map_or(Verdict::Success, |handler| handler(&event));
         self.0.events.lock().expect("events").push(event);
         let status = match verdict {
@@ -241,65 +169,35 @@ impl AppCallback for Callbacks {
             Verdict::Drop => TopicEventResponseStatus::Drop,
             Verdict::Fail(code) => return Err(Status::new(code, "the test app fails")),
         };
-        Ok(Response::new(pb::TopicEventResponse {
-            status: status.into(),
-        }))
+        Ok(Response::new(pb::TopicEventResponse { status: status.into() }))
     }
 
-    async fn list_input_bindings(
-        &self,
-        _: Request<()>,
-    ) -> Result<Response<pb::ListInputBindingsResponse>, Status> {
+    async fn list_input_bindings(&self, _: Request<()>) -> Result<Response<pb::ListInputBindingsResponse>, Status> {
         let bindings = self.0.bindings.lock().expect("bindings").clone();
         Ok(Response::new(pb::ListInputBindingsResponse { bindings }))
     }
 
-    async fn on_binding_event(
-        &self,
-        request: Request<pb::BindingEventRequest>,
-    ) -> Result<Response<pb::BindingEventResponse>, Status> {
-        self.0
-            .binding_events
-            .lock()
-            .expect("binding events")
-            .push(request.into_inner());
-        Ok(Response::new(
-            self.0
-                .binding_answer
-                .lock()
-                .expect("binding answer")
-                .clone(),
-        ))
+    async fn on_binding_event(&self, request: Request<pb::BindingEventRequest>) -> Result<Response<pb::BindingEventResponse>, Status> {
+        self.0.binding_events.lock().expect("binding events").push(request.into_inner());
+        Ok(Response::new(self.0.binding_answer.lock().expect("binding answer").clone()))
     }
 
-    async fn on_bulk_topic_event(
-        &self,
-        request: Request<pb::TopicEventBulkRequest>,
-    ) -> Result<Response<pb::TopicEventBulkResponse>, Status> {
+    async fn on_bulk_topic_event(&self, request: Request<pb::TopicEventBulkRequest>) -> Result<Response<pb::TopicEventBulkResponse>, Status> {
         let bulk = request.into_inner();
-        let status = |entry: &pb::TopicEventBulkRequestEntry| pb::TopicEventBulkResponseEntry {
-            entry_id: entry.entry_id.clone(),
-            status: 0,
-        };
+        let status = |entry: &pb::TopicEventBulkRequestEntry| pb::TopicEventBulkResponseEntry { entry_id: entry.entry_id.clone(), status: 0 };
         let statuses = bulk.entries.iter().map(status).collect();
         self.0.bulk_events.lock().expect("bulk events").push(bulk);
         Ok(Response::new(pb::TopicEventBulkResponse { statuses }))
     }
 
-    async fn on_job_event(
-        &self,
-        _: Request<pb::JobEventRequest>,
-    ) -> Result<Response<pb::JobEventResponse>, Status> {
+    async fn on_job_event(&self, _: Request<pb::JobEventRequest>) -> Result<Response<pb::JobEventResponse>, Status> {
         Err(Status::unimplemented("no jobs in the test app"))
     }
 }
 
 #[tonic::async_trait]
 impl AppCallbackHealthCheck for Callbacks {
-    async fn health_check(
-        &self,
-        _: Request<()>,
-    ) -> Result<Response<pb::HealthCheckResponse>, Status> {
+    async fn health_check(&self, _: Request<()>) -> Result<Response<pb::HealthCheckResponse>, Status> {
         Ok(Response::new(pb::HealthCheckResponse {}))
     }
 }

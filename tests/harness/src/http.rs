@@ -42,11 +42,7 @@ pub struct Reply {
 impl Http {
     /// A client for `http://127.0.0.1:<port>`.
     pub fn to_port(port: u16) -> Self {
-        Self {
-            base: format!("http://127.0.0.1:{port}"),
-            headers: Vec::new(),
-            client: Client::builder(TokioExecutor::new()).build_http(),
-        }
+        Self { base: format!("http://127.0.0.1:{port}"), headers: Vec::new(), client: Client::builder(TokioExecutor::new()).build_http() }
     }
 
     /// The same client, sending one more header each time.
@@ -56,13 +52,7 @@ impl Http {
     }
 
     pub fn request(&self, method: &str, path: &str) -> Request {
-        Request {
-            http: self.clone(),
-            method: method.into(),
-            path: path.into(),
-            headers: self.headers.clone(),
-            body: Bytes::new(),
-        }
+        Request { http: self.clone(), method: method.into(), path: path.into(), headers: self.headers.clone(), body: Bytes::new() }
     }
 
     pub async fn get(&self, path: &str) -> Reply {
@@ -95,51 +85,29 @@ impl Request {
 
     /// Sets the body and its content type.
     pub fn json(self, body: &Value) -> Self {
-        self.header("content-type", "application/json")
-            .body(body.to_string())
+        self.header("content-type", "application/json").body(body.to_string())
     }
 
     /// Sends it and reads the whole answer; panics when the connection fails.
     pub async fn send(self) -> Reply {
         let line = format!("{} {}", self.method, self.path);
-        self.try_send()
-            .await
-            .unwrap_or_else(|failure| panic!("{line}: {failure}"))
+        self.try_send().await.unwrap_or_else(|failure| panic!("{line}: {failure}"))
     }
 
     /// Like [`Request::send`], with the connection's failure as text.
     pub async fn try_send(self) -> Result<Reply, String> {
-        let mut request = http::Request::builder()
-            .method(self.method.as_str())
-            .uri(format!("{}{}", self.http.base, self.path));
+        let mut request = http::Request::builder().method(self.method.as_str()).uri(format!("{}{}", self.http.base, self.path));
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let request = request
-            .body(Full::new(self.body))
-            .map_err(|failure| failure.to_string())?;
+        let request = request.body(Full::new(self.body)).map_err(|failure| failure.to_string())?;
         let exchange = async {
-            let reply = self
-                .http
-                .client
-                .request(request)
-                .await
-                .map_err(|failure| format!("{failure:?}"))?;
+            let reply = self.http.client.request(request).await.map_err(|failure| format!("{failure:?}"))?;
             let (head, body) = reply.into_parts();
-            let body = body
-                .collect()
-                .await
-                .map_err(|failure| failure.to_string())?
-                .to_bytes();
-            Ok(Reply {
-                status: head.status.as_u16(),
-                headers: head.headers,
-                body,
-            })
+            let body = body.collect().await.map_err(|failure| failure.to_string())?.to_bytes();
+            Ok(Reply { status: head.status.as_u16(), headers: head.headers, body })
         };
-        tokio::time::timeout(LIMIT, exchange)
-            .await
-            .map_err(|_| format!("no answer within {LIMIT:?}"))?
+        tokio::time::timeout(LIMIT, exchange).await.map_err(|_| format!("no answer within {LIMIT:?}"))?
     }
 }
 
@@ -150,15 +118,12 @@ impl Reply {
 
     /// The body as JSON; panics with the body when it is not.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|failure| panic!("{failure} in {:?}", self.text()))
+        serde_json::from_slice(&self.body).unwrap_or_else(|failure| panic!("{failure} in {:?}", self.text()))
     }
 
     /// The header's text, or nothing.
     pub fn header(&self, name: &str) -> Option<String> {
-        self.headers
-            .get(name)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        self.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 
     /// Panics unless the status is `status`; gives itself back for further looks.

@@ -40,32 +40,19 @@ impl Logs {
 
     /// In how many lines `part` occurs.
     pub fn count(&self, part: &str) -> usize {
-        self.lines
-            .lock()
-            .expect("log lines")
-            .iter()
-            .filter(|line| line.contains(part))
-            .count()
+        self.lines.lock().expect("log lines").iter().filter(|line| line.contains(part)).count()
     }
 
     /// Waits up to ten seconds for a line with `part`; panics with the log otherwise.
     pub async fn wait_for(&self, part: &str) {
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        until(
-            &format!("log line {part:?}"),
-            Duration::from_secs(11),
-            || async {
-                if self.contain(part) {
-                    return Some(());
-                }
-                assert!(
-                    std::time::Instant::now() < deadline,
-                    "no log line with {part:?} in:\n{}",
-                    self.text()
-                );
-                None
-            },
-        )
+        until(&format!("log line {part:?}"), Duration::from_secs(11), || async {
+            if self.contain(part) {
+                return Some(());
+            }
+            assert!(std::time::Instant::now() < deadline, "no log line with {part:?} in:\n{}", self.text());
+            None
+        })
         .await;
     }
 }

@@ -64,15 +64,7 @@ impl RedisBuilder {
         if self.tls {
             make_certificate(&home).await;
         }
-        let mut redis = Redis {
-            home,
-            port,
-            password: self.password,
-            tls: self.tls,
-            sentinel_port: None,
-            server: None,
-            _sentinel: None,
-        };
+        let mut redis = Redis { home, port, password: self.password, tls: self.tls, sentinel_port: None, server: None, _sentinel: None };
         redis.resume().await;
         if self.sentinel {
             redis.start_sentinel().await;
@@ -98,10 +90,7 @@ impl Redis {
 
     /// The Sentinel's address; panics without one.
     pub fn sentinel_host(&self) -> String {
-        format!(
-            "127.0.0.1:{}",
-            self.sentinel_port.expect("started with a sentinel")
-        )
+        format!("127.0.0.1:{}", self.sentinel_port.expect("started with a sentinel"))
     }
 
     /// The PEM file of the certificate that signed the server's (itself).
@@ -120,31 +109,10 @@ impl Redis {
     pub async fn resume(&mut self) {
         let mut command = Command::new("redis-server");
         let port = self.port.to_string();
-        command
-            .args([
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--bind",
-                "127.0.0.1",
-                "--dir",
-            ])
-            .arg(self.home.path());
+        command.args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir"]).arg(self.home.path());
         if self.tls {
-            command.args([
-                "--port",
-                "0",
-                "--tls-port",
-                &port,
-                "--tls-auth-clients",
-                "no",
-                "--tls-cert-file",
-            ]);
-            command
-                .arg(self.certificate())
-                .arg("--tls-key-file")
-                .arg(self.home.path().join("redis.key"));
+            command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no", "--tls-cert-file"]);
+            command.arg(self.certificate()).arg("--tls-key-file").arg(self.home.path().join("redis.key"));
             command.arg("--tls-ca-cert-file").arg(self.certificate());
         } else {
             command.args(["--port", &port]);
@@ -168,9 +136,7 @@ impl Redis {
             self.port
         );
         if let Some(password) = &self.password {
-            text.push_str(&format!(
-                "sentinel auth-pass {SENTINEL_MASTER} {password}\n"
-            ));
+            text.push_str(&format!("sentinel auth-pass {SENTINEL_MASTER} {password}\n"));
         }
         let file = self.home.path().join("sentinel.conf");
         std::fs::write(&file, text).expect("sentinel configuration");
@@ -183,53 +149,21 @@ impl Redis {
 }
 
 fn spawn(mut command: Command) -> Child {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true);
-    command
-        .spawn()
-        .unwrap_or_else(|failure| panic!("cannot start {command:?}: {failure}"))
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command.spawn().unwrap_or_else(|failure| panic!("cannot start {command:?}: {failure}"))
 }
 
 async fn wait_for_port(port: u16) {
-    until(&format!("port {port}"), Duration::from_secs(10), || async {
-        tokio::net::TcpStream::connect(("127.0.0.1", port))
-            .await
-            .ok()
-    })
-    .await;
+    until(&format!("port {port}"), Duration::from_secs(10), || async { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok() }).await;
 }
 
 async fn make_certificate(home: &TempDir) {
     let made = Command::new("openssl")
         .current_dir(home.path())
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-        ])
-        .args([
-            "-addext",
-            "subjectAltName=DNS:localhost,IP:127.0.0.1",
-            "-keyout",
-            "redis.key",
-            "-out",
-            "redis.crt",
-        ])
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", "redis.key", "-out", "redis.crt"])
         .output()
         .await
         .expect("openssl");
-    assert!(
-        made.status.success(),
-        "openssl: {}",
-        String::from_utf8_lossy(&made.stderr)
-    );
+    assert!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
 }

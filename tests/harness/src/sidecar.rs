@@ -82,11 +82,7 @@ impl Sidecar {
 
     /// The Prometheus page.
     pub async fn metrics(&self) -> String {
-        Http::to_port(self.ports.metrics)
-            .get("/metrics")
-            .await
-            .expect_status(200)
-            .text()
+        Http::to_port(self.ports.metrics).get("/metrics").await.expect_status(200).text()
     }
 
     /// The folder given as `--resources-path`; writing here is a hot reload.
@@ -120,25 +116,15 @@ impl Sidecar {
     }
 
     /// Waits until `/v1.0/metadata` satisfies `look`.
-    pub async fn wait_for_metadata<T>(
-        &self,
-        what: &str,
-        look: impl Fn(&serde_json::Value) -> Option<T>,
-    ) -> T {
+    pub async fn wait_for_metadata<T>(&self, what: &str, look: impl Fn(&serde_json::Value) -> Option<T>) -> T {
         let http = self.http();
-        until(what, Duration::from_secs(20), || async {
-            look(&http.get("/v1.0/metadata").await.json())
-        })
-        .await
+        until(what, Duration::from_secs(20), || async { look(&http.get("/v1.0/metadata").await.json()) }).await
     }
 
     /// Waits until as many subscriptions are in the metadata.
     pub async fn wait_for_subscriptions(&self, count: usize) {
         self.wait_for_metadata(&format!("{count} subscriptions"), |metadata| {
-            let found = metadata
-                .get("subscriptions")
-                .and_then(|list| list.as_array())
-                .map_or(0, Vec::len);
+            let found = metadata.get("subscriptions").and_then(|list| list.as_array()).map_or(0, Vec::len);
             (found >= count).then_some(())
         })
         .await;
@@ -152,12 +138,7 @@ impl Sidecar {
     pub async fn stop(mut self) -> Stopped {
         self.process.signal(libc::SIGINT);
         let stopped = self.process.wait(Duration::from_secs(20)).await;
-        assert_eq!(
-            stopped.code,
-            Some(0),
-            "exit code after SIGINT, log:\n{}",
-            stopped.logs.text()
-        );
+        assert_eq!(stopped.code, Some(0), "exit code after SIGINT, log:\n{}", stopped.logs.text());
         stopped
     }
 

@@ -20,10 +20,7 @@ where
         if let Some(found) = look().await {
             return found;
         }
-        assert!(
-            Instant::now() < deadline,
-            "gave up after {limit:?} waiting for {what}"
-        );
+        assert!(Instant::now() < deadline, "gave up after {limit:?} waiting for {what}");
         tokio::time::sleep(POLL).await;
     }
 }

@@ -112,7 +112,14 @@ async fn attempt(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Me
 }
 
 /// With a dead letter topic, what cannot be delivered goes there and is done with.
-async fn dead_letter(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Message, otherwise: Verdict, status: &'static str) -> (&'static str, Verdict) {
+async fn dead_letter(
+    runtime: &Arc<Runtime>,
+    slot: &Slot,
+    route: &Route,
+    message: Message,
+    otherwise: Verdict,
+    status: &'static str,
+) -> (&'static str, Verdict) {
     if route.dead_letter_topic.is_empty() {
         return (status, otherwise);
     }

@@ -36,9 +36,7 @@ struct Entry<V> {
 
 impl<V> Entry<V> {
     fn is(&self, id: u32, values: &[&str]) -> bool {
-        self.id == id
-            && self.values.len() == values.len()
-            && self.values.iter().zip(values).all(|(a, b)| **a == **b)
+        self.id == id && self.values.len() == values.len() && self.values.iter().zip(values).all(|(a, b)| **a == **b)
     }
 }
 
@@ -52,31 +50,19 @@ pub(super) struct Cache<V> {
 
 impl<V> Default for Cache<V> {
     fn default() -> Self {
-        Self {
-            seed: RandomState::new(),
-            shards: std::array::from_fn(|_| RwLock::default()),
-        }
+        Self { seed: RandomState::new(), shards: std::array::from_fn(|_| RwLock::default()) }
     }
 }
 
 impl<V> Cache<V> {
     /// Calls `with` on the entry, which `make` builds the first time; `None` from `make` is not kept.
     /// `with` runs under the shard's shared lock: atomic updates only.
-    pub(super) fn with<R>(
-        &self,
-        id: u32,
-        values: &[&str],
-        make: impl FnOnce() -> Option<V>,
-        with: impl FnOnce(&V) -> R,
-    ) -> Option<R> {
+    pub(super) fn with<R>(&self, id: u32, values: &[&str], make: impl FnOnce() -> Option<V>, with: impl FnOnce(&V) -> R) -> Option<R> {
         let hash = self.hash(id, values);
         let shard = self.shard(hash)?;
         {
             let entries = shard.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(entry) = entries
-                .get(&hash)
-                .and_then(|found| found.iter().find(|e| e.is(id, values)))
-            {
+            if let Some(entry) = entries.get(&hash).and_then(|found| found.iter().find(|e| e.is(id, values))) {
                 return Some(with(&entry.series));
             }
         }

@@ -83,10 +83,7 @@ impl ComponentSeries {
             }
         });
         let sample = millis(elapsed);
-        handles
-            .iter()
-            .flat_map(|handles| handles.iter())
-            .for_each(|handle| handle.event(sample));
+        handles.iter().flat_map(|handles| handles.iter()).for_each(|handle| handle.event(sample));
     }
 }
 
@@ -102,111 +99,49 @@ impl Metrics {
         let slot = registry.components.with(
             family as u32,
             &[component, subject],
-            || {
-                Some(Arc::new(Slot {
-                    family,
-                    component: component.into(),
-                    subject: subject.into(),
-                    outcomes: Default::default(),
-                }))
-            },
+            || Some(Arc::new(Slot { family, component: component.into(), subject: subject.into(), outcomes: Default::default() })),
             Arc::clone,
         );
-        ComponentSeries {
-            metrics: self.clone(),
-            slot,
-        }
+        ComponentSeries { metrics: self.clone(), slot }
     }
 
     /// A message was delivered to the app, or could not be. `process_status` is what became of it (`success`,
     /// `retry`, `drop`); `status` is what the app answered and repeats `process_status` when empty. Zero `elapsed`
     /// means that the app was not reached.
-    pub fn pubsub_ingress(
-        &self,
-        component: &str,
-        topic: &str,
-        process_status: &str,
-        status: &str,
-        elapsed: Duration,
-    ) {
-        let status = if status.is_empty() {
-            process_status
-        } else {
-            status
-        };
+    pub fn pubsub_ingress(&self, component: &str, topic: &str, process_status: &str, status: &str, elapsed: Duration) {
+        let status = if status.is_empty() { process_status } else { status };
         let values = [component, self.namespace(), topic, process_status, status];
-        self.event(
-            &[Series::PubsubIngressCount, Series::PubsubIngressLatency],
-            &values,
-            millis(elapsed),
-        );
+        self.event(&[Series::PubsubIngressCount, Series::PubsubIngressLatency], &values, millis(elapsed));
     }
 
     /// A bulk delivery to the app ended.
     pub fn pubsub_ingress_bulk(&self, component: &str, topic: &str, elapsed: Duration) {
         let values = [component, self.namespace(), topic, ""];
-        self.event(
-            &[Series::BulkIngressCount, Series::BulkIngressLatency],
-            &values,
-            millis(elapsed),
-        );
+        self.event(&[Series::BulkIngressCount, Series::BulkIngressLatency], &values, millis(elapsed));
     }
 
     /// `events` messages of a bulk delivery ended with `process_status`.
-    pub fn pubsub_ingress_bulk_entries(
-        &self,
-        component: &str,
-        topic: &str,
-        process_status: &str,
-        events: u64,
-    ) {
+    pub fn pubsub_ingress_bulk_entries(&self, component: &str, topic: &str, process_status: &str, events: u64) {
         if events > 0 {
-            self.add(
-                Series::BulkIngressEventCount,
-                &[component, self.namespace(), topic, process_status],
-                events,
-            );
+            self.add(Series::BulkIngressEventCount, &[component, self.namespace(), topic, process_status], events);
         }
     }
 
     /// A bulk publish call ended; `published` of its messages reached the broker, which may be some of them even
     /// when the call as a whole failed.
-    pub fn pubsub_egress_bulk(
-        &self,
-        component: &str,
-        topic: &str,
-        success: bool,
-        published: u64,
-        elapsed: Duration,
-    ) {
+    pub fn pubsub_egress_bulk(&self, component: &str, topic: &str, success: bool, published: u64, elapsed: Duration) {
         let values = [component, self.namespace(), topic, truth(success)];
-        self.event(
-            &[Series::BulkEgressCount, Series::BulkEgressLatency],
-            &values,
-            millis(elapsed),
-        );
+        self.event(&[Series::BulkEgressCount, Series::BulkEgressLatency], &values, millis(elapsed));
         if published > 0 {
-            self.add(
-                Series::BulkEgressEventCount,
-                &[component, self.namespace(), topic, truth(true)],
-                published,
-            );
+            self.add(Series::BulkEgressEventCount, &[component, self.namespace(), topic, truth(true)], published);
         }
     }
 
     /// A job was handed to the app. Dapr's only `operation` is `job_trigger_op`.
     pub fn job(&self, operation: &str, success: bool, elapsed: Duration) {
-        let count = if success {
-            Series::JobSuccessCount
-        } else {
-            Series::JobFailureCount
-        };
+        let count = if success { Series::JobSuccessCount } else { Series::JobFailureCount };
         self.count(count, &[self.namespace(), operation]);
-        self.event(
-            &[Series::JobLatency],
-            &[self.namespace(), operation, truth(success)],
-            millis(elapsed),
-        );
+        self.event(&[Series::JobLatency], &[self.namespace(), operation, truth(success)], millis(elapsed));
     }
 
     /// A component became usable. `component_type` is the resource's `spec.type`.
@@ -221,14 +156,8 @@ impl Metrics {
 
     /// One event of a count and its latency. Without a sample only the first of `bundle`, the count, is recorded.
     pub(super) fn event(&self, bundle: &[Series], values: &[&str], sample: Option<f64>) {
-        let bundle = if sample.is_some() {
-            bundle
-        } else {
-            bundle.get(..1).unwrap_or_default()
-        };
-        self.record(bundle, values, |handles| {
-            handles.iter().for_each(|handle| handle.event(sample))
-        });
+        let bundle = if sample.is_some() { bundle } else { bundle.get(..1).unwrap_or_default() };
+        self.record(bundle, values, |handles| handles.iter().for_each(|handle| handle.event(sample)));
     }
 }
 

@@ -63,10 +63,7 @@ impl Metrics {
             cpu: registry.handles(&[Series::GuestCpu], &values),
             memory: registry.handles(&[Series::GuestMemory], &values),
         };
-        GuestSeries {
-            metrics: self.clone(),
-            guest: Some(Arc::new(guest)),
-        }
+        GuestSeries { metrics: self.clone(), guest: Some(Arc::new(guest)) }
     }
 }
 
@@ -81,9 +78,7 @@ impl GuestSeries {
     /// The sandbox used `spent` more CPU time.
     pub fn cpu(&self, spent: Duration) {
         if let Some(handles) = self.guest.as_ref().and_then(|guest| guest.cpu.as_ref()) {
-            handles
-                .iter()
-                .for_each(|handle| handle.add_seconds(spent.as_secs_f64()));
+            handles.iter().for_each(|handle| handle.add_seconds(spent.as_secs_f64()));
         }
     }
 
@@ -97,29 +92,19 @@ impl GuestSeries {
     /// The sandbox's instances hold `bytes` of linear memory.
     pub fn memory(&self, bytes: u64) {
         if let Some(handles) = self.guest.as_ref().and_then(|guest| guest.memory.as_ref()) {
-            handles
-                .iter()
-                .for_each(|handle| handle.set(i64::try_from(bytes).unwrap_or(i64::MAX)));
+            handles.iter().for_each(|handle| handle.set(i64::try_from(bytes).unwrap_or(i64::MAX)));
         }
     }
 
     /// An instance trapped.
     pub fn trap(&self) {
-        self.with(|metrics, guest| {
-            metrics.count(
-                Series::GuestTraps,
-                &[&guest.component, &guest.component_type],
-            )
-        });
+        self.with(|metrics, guest| metrics.count(Series::GuestTraps, &[&guest.component, &guest.component_type]));
     }
 
     /// A replacement ended.
     pub fn swap(&self, outcome: SwapOutcome) {
         self.with(|metrics, guest| {
-            metrics.count(
-                Series::GuestSwaps,
-                &[&guest.component, &guest.component_type, outcome.label()],
-            );
+            metrics.count(Series::GuestSwaps, &[&guest.component, &guest.component_type, outcome.label()]);
         });
     }
 
@@ -127,32 +112,19 @@ impl GuestSeries {
     pub fn generation(&self, generation: u64) {
         let generation = i64::try_from(generation).unwrap_or(i64::MAX);
         self.with(|metrics, guest| {
-            metrics.set(
-                Series::GuestGeneration,
-                &[&guest.component, &guest.component_type],
-                generation,
-            );
+            metrics.set(Series::GuestGeneration, &[&guest.component, &guest.component_type], generation);
         });
     }
 
     /// The component tried something that `grant` would allow and does not have.
     pub fn denied(&self, grant: &str) {
-        self.with(|metrics, guest| {
-            metrics.count(
-                Series::GuestDenied,
-                &[&guest.component, &guest.component_type, grant],
-            )
-        });
+        self.with(|metrics, guest| metrics.count(Series::GuestDenied, &[&guest.component, &guest.component_type, grant]));
     }
 
     /// `lines` of the component's log were dropped by the rate limit.
     pub fn log_dropped(&self, lines: u64) {
         self.with(|metrics, guest| {
-            metrics.add(
-                Series::GuestLogDropped,
-                &[&guest.component, &guest.component_type],
-                lines,
-            );
+            metrics.add(Series::GuestLogDropped, &[&guest.component, &guest.component_type], lines);
         });
     }
 

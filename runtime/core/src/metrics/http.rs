@@ -11,49 +11,24 @@ use super::registry::Handle;
 use super::table::Series;
 
 const SERVER: &[Series] = &[Series::HttpServerRequestCount, Series::HttpServerLatency];
-const SERVER_INCREASED: &[Series] = &[
-    Series::HttpServerRequestCount,
-    Series::HttpServerLatency,
-    Series::HttpServerResponseCount,
-];
+const SERVER_INCREASED: &[Series] = &[Series::HttpServerRequestCount, Series::HttpServerLatency, Series::HttpServerResponseCount];
 const CLIENT: &[Series] = &[Series::HttpClientCount, Series::HttpClientLatency];
-const SIZES: &[Series] = &[
-    Series::HttpServerRequestBytes,
-    Series::HttpServerResponseBytes,
-];
+const SIZES: &[Series] = &[Series::HttpServerRequestBytes, Series::HttpServerResponseBytes];
 
 impl Metrics {
     /// A request to the HTTP API was answered. `path` is the decoded path of the request line without its query;
     /// `request_bytes` its Content-Length, 0 if it had none.
-    pub fn http_server(
-        &self,
-        method: &str,
-        path: &str,
-        status: u16,
-        elapsed: Duration,
-        request_bytes: u64,
-        response_bytes: u64,
-    ) {
+    pub fn http_server(&self, method: &str, path: &str, status: u16, elapsed: Duration, request_bytes: u64, response_bytes: u64) {
         let Some(registry) = &self.registry else {
             return;
         };
         let labels = &registry.labels;
         let path = labels.server_path(path);
-        let bundle = if labels.is_increased() {
-            SERVER_INCREASED
-        } else {
-            SERVER
-        };
+        let bundle = if labels.is_increased() { SERVER_INCREASED } else { SERVER };
         let mut digits = [0; 5];
-        let values = [
-            labels.method(method),
-            path.as_ref(),
-            decimal(status, &mut digits),
-        ];
+        let values = [labels.method(method), path.as_ref(), decimal(status, &mut digits)];
         self.event(bundle, &values, Some(ms(elapsed)));
-        let sizes = registry
-            .http_sizes
-            .get_or_init(|| registry.handles(SIZES, &[]).unwrap_or_else(|| [].into()));
+        let sizes = registry.http_sizes.get_or_init(|| registry.handles(SIZES, &[]).unwrap_or_else(|| [].into()));
         if let [request, response] = &**sizes {
             Handle::observe(request, request_bytes as f64);
             Handle::observe(response, response_bytes as f64);
@@ -72,24 +47,13 @@ impl Metrics {
     }
 
     /// The app answered with a body of `bytes`, or the call failed (status 500).
-    pub fn http_client_completed(
-        &self,
-        method: &str,
-        path: &str,
-        status: u16,
-        elapsed: Duration,
-        bytes: u64,
-    ) {
+    pub fn http_client_completed(&self, method: &str, path: &str, status: u16, elapsed: Duration, bytes: u64) {
         let Some(registry) = &self.registry else {
             return;
         };
         let path = registry.labels.client_path(path);
         let mut digits = [0; 5];
-        let values = [
-            registry.labels.method(method),
-            path.as_ref(),
-            decimal(status, &mut digits),
-        ];
+        let values = [registry.labels.method(method), path.as_ref(), decimal(status, &mut digits)];
         self.event(CLIENT, &values, Some(ms(elapsed)));
         self.observe(Series::HttpClientReceivedBytes, &[], bytes as f64);
     }
@@ -98,11 +62,7 @@ impl Metrics {
     pub fn http_probe(&self, status: u16, elapsed: Duration) {
         let mut digits = [0; 5];
         let values = [decimal(status, &mut digits)];
-        self.event(
-            &[Series::HttpProbeCount, Series::HttpProbeLatency],
-            &values,
-            Some(ms(elapsed)),
-        );
+        self.event(&[Series::HttpProbeCount, Series::HttpProbeLatency], &values, Some(ms(elapsed)));
     }
 }
 

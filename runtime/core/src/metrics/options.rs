@@ -49,11 +49,7 @@ pub struct HttpOptions {
 
 impl Default for HttpOptions {
     fn default() -> Self {
-        Self {
-            increased_cardinality: true,
-            path_matching: Vec::new(),
-            exclude_verbs: false,
-        }
+        Self { increased_cardinality: true, path_matching: Vec::new(), exclude_verbs: false }
     }
 }
 

@@ -10,15 +10,8 @@ use super::options::{HttpOptions, MetricsError};
 use super::patterns::Patterns;
 
 /// Paths that are their own label in every mode.
-const FIXED_PATHS: [&str; 4] = [
-    "/dapr/config",
-    "/dapr/metrics",
-    "/dapr/subscribe",
-    "/healthz",
-];
-const VERBS: [&str; 9] = [
-    "GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE",
-];
+const FIXED_PATHS: [&str; 4] = ["/dapr/config", "/dapr/metrics", "/dapr/subscribe", "/healthz"];
+const VERBS: [&str; 9] = ["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "CONNECT", "TRACE"];
 
 /// Turns requests into label values.
 pub(super) struct HttpLabels {
@@ -29,14 +22,9 @@ pub(super) struct HttpLabels {
 
 impl HttpLabels {
     pub(super) fn new(options: &HttpOptions) -> Result<Self, MetricsError> {
-        let patterns = (!options.path_matching.is_empty())
-            .then(|| Patterns::new(&options.path_matching, options.increased_cardinality))
-            .transpose()?;
-        Ok(Self {
-            increased: options.increased_cardinality,
-            exclude_verbs: options.exclude_verbs,
-            patterns,
-        })
+        let patterns =
+            (!options.path_matching.is_empty()).then(|| Patterns::new(&options.path_matching, options.increased_cardinality)).transpose()?;
+        Ok(Self { increased: options.increased_cardinality, exclude_verbs: options.exclude_verbs, patterns })
     }
 
     pub(super) fn is_increased(&self) -> bool {
@@ -78,25 +66,18 @@ impl HttpLabels {
         }
         if let Some(patterns) = &self.patterns {
             // with increased cardinality everything matches the path itself, which must not hide a better label
-            let telling =
-                |found: &Cow<'_, str>| !found.is_empty() && (!self.increased || found != path);
+            let telling = |found: &Cow<'_, str>| !found.is_empty() && (!self.increased || found != path);
             if let Some(found) = patterns.find(path).filter(telling) {
                 return found;
             }
             let low = low_cardinality(path);
             if low != path
-                && let Some(found) = patterns
-                    .find(&low)
-                    .filter(|found| !found.is_empty() && found != "/")
+                && let Some(found) = patterns.find(&low).filter(|found| !found.is_empty() && found != "/")
             {
                 return Cow::Owned(found.into_owned());
             }
         }
-        if self.increased {
-            low_cardinality(path)
-        } else {
-            Cow::Borrowed("")
-        }
+        if self.increased { low_cardinality(path) } else { Cow::Borrowed("") }
     }
 }
 
@@ -106,11 +87,7 @@ pub(super) fn with_one_slash(path: &str) -> Cow<'_, str> {
     while path.contains("//") {
         path = Cow::Owned(path.replace("//", "/"));
     }
-    if path.starts_with('/') {
-        path
-    } else {
-        Cow::Owned(format!("/{path}"))
-    }
+    if path.starts_with('/') { path } else { Cow::Owned(format!("/{path}")) }
 }
 
 /// `path` without the parts that name single things.
@@ -128,10 +105,7 @@ pub(super) fn low_cardinality(path: &str) -> Cow<'_, str> {
 fn shorten(path: &str) -> Cow<'_, str> {
     let mut parts = [""; 6];
     let mut count = 0;
-    for (slot, part) in parts
-        .iter_mut()
-        .zip(path.get(1..).unwrap_or_default().splitn(6, '/'))
-    {
+    for (slot, part) in parts.iter_mut().zip(path.get(1..).unwrap_or_default().splitn(6, '/')) {
         *slot = part;
         count += 1;
     }

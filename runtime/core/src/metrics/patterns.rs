@@ -55,10 +55,7 @@ impl Patterns {
         let raw_fallback = increased && !all.contains(SLASH);
         let mut root = Node::default();
         for pattern in &all {
-            let segments = parse(pattern).map_err(|reason| MetricsError::PathPattern {
-                pattern: pattern.clone(),
-                reason,
-            })?;
+            let segments = parse(pattern).map_err(|reason| MetricsError::PathPattern { pattern: pattern.clone(), reason })?;
             root.insert(pattern, segments);
         }
         Ok(Self { root, raw_fallback })
@@ -74,11 +71,7 @@ impl Patterns {
         if let Some(leaf) = self.look_up(&clean(&path)) {
             return Some(Cow::Borrowed(&leaf.pattern));
         }
-        Some(if self.raw_fallback {
-            path
-        } else {
-            Cow::Borrowed("")
-        })
+        Some(if self.raw_fallback { path } else { Cow::Borrowed("") })
     }
 
     /// An exact match wins; then one with a slash appended, which Go would redirect to; then a subtree.
@@ -88,10 +81,7 @@ impl Patterns {
             return found;
         }
         let slashed = format!("{path}/");
-        let redirected = self
-            .root
-            .find(&slashed)
-            .filter(|leaf| leaf.is_exact(&slashed));
+        let redirected = self.root.find(&slashed).filter(|leaf| leaf.is_exact(&slashed));
         redirected.or(found)
     }
 }
@@ -106,11 +96,7 @@ impl Leaf {
 impl Node {
     fn insert(&mut self, pattern: &str, segments: Vec<Segment>) {
         let multi = matches!(segments.last(), Some(Segment::Multi));
-        let leaf = Leaf {
-            pattern: pattern.into(),
-            segments: segments.len(),
-            multi,
-        };
+        let leaf = Leaf { pattern: pattern.into(), segments: segments.len(), multi };
         let mut node = self;
         for segment in segments {
             node = match segment {
@@ -170,45 +156,25 @@ fn parse(pattern: &str) -> Result<Vec<Segment>, &'static str> {
     Ok(segments)
 }
 
-fn wildcard<'a>(
-    part: &'a str,
-    last: bool,
-    names: &mut BTreeSet<&'a str>,
-) -> Result<Segment, &'static str> {
-    let name = part
-        .strip_prefix('{')
-        .ok_or("bad wildcard segment (must start with '{')")?;
-    let name = name
-        .strip_suffix('}')
-        .ok_or("bad wildcard segment (must end with '}')")?;
+fn wildcard<'a>(part: &'a str, last: bool, names: &mut BTreeSet<&'a str>) -> Result<Segment, &'static str> {
+    let name = part.strip_prefix('{').ok_or("bad wildcard segment (must start with '{')")?;
+    let name = name.strip_suffix('}').ok_or("bad wildcard segment (must end with '}')")?;
     if name == "$" {
-        return if last {
-            Ok(Segment::Literal(SLASH.to_owned()))
-        } else {
-            Err("{$} not at end")
-        };
+        return if last { Ok(Segment::Literal(SLASH.to_owned())) } else { Err("{$} not at end") };
     }
-    let (name, multi) = name
-        .strip_suffix("...")
-        .map_or((name, false), |name| (name, true));
+    let (name, multi) = name.strip_suffix("...").map_or((name, false), |name| (name, true));
     if multi && !last {
         return Err("{...} wildcard not at end");
     }
     let mut characters = name.chars();
     let starts_well = characters.next().ok_or("empty wildcard")?;
-    if !(starts_well == '_' || starts_well.is_alphabetic())
-        || !characters.all(|c| c == '_' || c.is_alphanumeric())
-    {
+    if !(starts_well == '_' || starts_well.is_alphabetic()) || !characters.all(|c| c == '_' || c.is_alphanumeric()) {
         return Err("bad wildcard name");
     }
     if !names.insert(name) {
         return Err("duplicate wildcard name");
     }
-    Ok(if multi {
-        Segment::Multi
-    } else {
-        Segment::Single
-    })
+    Ok(if multi { Segment::Multi } else { Segment::Single })
 }
 
 /// `part` with its `%xx` decoded; as it is if one of them is malformed.
@@ -221,10 +187,7 @@ fn unescape(part: &str) -> String {
             continue;
         }
         let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
-        let Some(code) = digit()
-            .zip(digit())
-            .and_then(|(high, low)| u8::try_from(high * 16 + low).ok())
-        else {
+        let Some(code) = digit().zip(digit()).and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) else {
             return part.to_owned();
         };
         bytes.push(code);

@@ -15,103 +15,40 @@ pub(super) fn render(tasks: Option<u64>, text: &mut String) {
     }
     let stat = Stat::read();
     if let Some(stat) = &stat {
-        sample(
-            text,
-            "go_threads",
-            "gauge",
-            "Threads of the process.",
-            stat.threads,
-        );
-        sample(
-            text,
-            "process_cpu_seconds_total",
-            "counter",
-            "CPU seconds used, user and system.",
-            stat.cpu_seconds,
-        );
+        sample(text, "go_threads", "gauge", "Threads of the process.", stat.threads);
+        sample(text, "process_cpu_seconds_total", "counter", "CPU seconds used, user and system.", stat.cpu_seconds);
     }
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     if let Some(limit) = limit(&limits, "Max open files") {
-        sample(
-            text,
-            "process_max_fds",
-            "gauge",
-            "Most file descriptors that may be open.",
-            limit,
-        );
+        sample(text, "process_max_fds", "gauge", "Most file descriptors that may be open.", limit);
     }
     if let Some((received, sent)) = network() {
-        sample(
-            text,
-            "process_network_receive_bytes_total",
-            "counter",
-            "Bytes received over IP.",
-            received,
-        );
-        sample(
-            text,
-            "process_network_transmit_bytes_total",
-            "counter",
-            "Bytes sent over IP.",
-            sent,
-        );
+        sample(text, "process_network_receive_bytes_total", "counter", "Bytes received over IP.", received);
+        sample(text, "process_network_transmit_bytes_total", "counter", "Bytes sent over IP.", sent);
     }
     if let Ok(descriptors) = fs::read_dir("/proc/self/fd") {
         // one of them is the directory being read
         let open = descriptors.count().saturating_sub(1);
-        sample(
-            text,
-            "process_open_fds",
-            "gauge",
-            "Open file descriptors.",
-            open as f64,
-        );
+        sample(text, "process_open_fds", "gauge", "Open file descriptors.", open as f64);
     }
     if let Some(bytes) = resident_bytes() {
-        sample(
-            text,
-            "process_resident_memory_bytes",
-            "gauge",
-            "Resident memory.",
-            bytes,
-        );
+        sample(text, "process_resident_memory_bytes", "gauge", "Resident memory.", bytes);
     }
     if let Some((stat, boot)) = stat.as_ref().zip(boot_time()) {
         let help = "Start of the process in seconds since 1970.";
-        sample(
-            text,
-            "process_start_time_seconds",
-            "gauge",
-            help,
-            boot + stat.started_seconds,
-        );
+        sample(text, "process_start_time_seconds", "gauge", help, boot + stat.started_seconds);
     }
     if let Some(stat) = &stat {
-        sample(
-            text,
-            "process_virtual_memory_bytes",
-            "gauge",
-            "Address space in use.",
-            stat.virtual_bytes,
-        );
+        sample(text, "process_virtual_memory_bytes", "gauge", "Address space in use.", stat.virtual_bytes);
     }
     if let Some(limit) = limit(&limits, "Max address space") {
-        sample(
-            text,
-            "process_virtual_memory_max_bytes",
-            "gauge",
-            "Most address space that may be used.",
-            limit,
-        );
+        sample(text, "process_virtual_memory_max_bytes", "gauge", "Most address space that may be used.", limit);
     }
 }
 
 fn sample(text: &mut String, name: &str, kind: &str, help: &str, value: f64) {
     // writing to a String cannot fail
-    let _infallible = write!(
-        text,
-        "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
-    );
+    let _infallible = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
 }
 
 struct Stat {
@@ -139,20 +76,14 @@ impl Stat {
 
 fn resident_bytes() -> Option<f64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: f64 = line.split_ascii_whitespace().next()?.parse().ok()?;
     Some(kib * 1024.0)
 }
 
 fn boot_time() -> Option<f64> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
-    stat.lines()
-        .find_map(|line| line.strip_prefix("btime "))?
-        .trim()
-        .parse()
-        .ok()
+    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
 /// The soft limit; no limit is the largest number, as in Prometheus' client libraries.
@@ -166,19 +97,11 @@ fn limit(limits: &str, name: &str) -> Option<f64> {
 
 fn network() -> Option<(f64, f64)> {
     let netstat = fs::read_to_string("/proc/self/net/netstat").ok()?;
-    let mut rows = netstat
-        .lines()
-        .filter_map(|line| line.strip_prefix("IpExt:"));
+    let mut rows = netstat.lines().filter_map(|line| line.strip_prefix("IpExt:"));
     let (names, values) = (rows.next()?, rows.next()?);
     let figure = |wanted: &str| {
-        let mut pairs = names
-            .split_ascii_whitespace()
-            .zip(values.split_ascii_whitespace());
-        pairs
-            .find(|(name, _)| *name == wanted)?
-            .1
-            .parse::<f64>()
-            .ok()
+        let mut pairs = names.split_ascii_whitespace().zip(values.split_ascii_whitespace());
+        pairs.find(|(name, _)| *name == wanted)?.1.parse::<f64>().ok()
     };
     Some((figure("InOctets")?, figure("OutOctets")?))
 }

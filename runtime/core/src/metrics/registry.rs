@@ -8,10 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use prometheus::core::Collector;
-use prometheus::{
-    Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, IntGaugeVec, Opts, TextEncoder,
-};
+use prometheus::{Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 
 use super::cache::Cache;
 use super::component::Slot;
@@ -114,10 +111,7 @@ impl Registry {
         let labels = HttpLabels::new(&options.http)?;
         let buckets = Buckets::new(options.latency_buckets, options.workflow_latency_buckets);
         let prometheus = prometheus::Registry::new();
-        let families = Row::all()
-            .iter()
-            .map(|row| family(row, &buckets, &mut rules, &prometheus))
-            .collect::<Result<Vec<_>, _>>()?;
+        let families = Row::all().iter().map(|row| family(row, &buckets, &mut rules, &prometheus)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             app_id: options.app_id,
             namespace: options.namespace,
@@ -149,12 +143,7 @@ impl Registry {
         if self.is_ruled(bundle) {
             return with(&self.rewritten(bundle, values));
         }
-        self.cache.with(
-            bundle_id(bundle),
-            values,
-            || self.make(bundle, values),
-            |handles| with(handles),
-        );
+        self.cache.with(bundle_id(bundle), values, || self.make(bundle, values), |handles| with(handles));
     }
 
     /// The handles themselves, for callers that keep them. `None` if a label value is not acceptable.
@@ -162,19 +151,11 @@ impl Registry {
         if self.is_ruled(bundle) {
             return Some(self.rewritten(bundle, values).into());
         }
-        self.cache.with(
-            bundle_id(bundle),
-            values,
-            || self.make(bundle, values),
-            Arc::clone,
-        )
+        self.cache.with(bundle_id(bundle), values, || self.make(bundle, values), Arc::clone)
     }
 
     fn is_ruled(&self, bundle: &[Series]) -> bool {
-        bundle.iter().any(|series| {
-            self.family(*series)
-                .is_some_and(|family| family.rules.is_some())
-        })
+        bundle.iter().any(|series| self.family(*series).is_some_and(|family| family.rules.is_some()))
     }
 
     fn family(&self, series: Series) -> Option<&FamilyOf> {
@@ -197,21 +178,11 @@ impl Registry {
             let values = self.all_values(family, values);
             let rewritten: Vec<_> = match &family.rules {
                 None => values.into_iter().map(Cow::Borrowed).collect(),
-                Some(rules) => values
-                    .into_iter()
-                    .enumerate()
-                    .map(|(at, value)| rules.apply(at, value))
-                    .collect(),
+                Some(rules) => values.into_iter().enumerate().map(|(at, value)| rules.apply(at, value)).collect(),
             };
             let values: Vec<&str> = rewritten.iter().map(AsRef::as_ref).collect();
-            let make = || {
-                self.child(*series, family, &values)
-                    .map(|handle| Handles::from([handle]))
-            };
-            self.cache
-                .with(RULED | *series as u32, &values, make, |handles| {
-                    handles.first().cloned()
-                })?
+            let make = || self.child(*series, family, &values).map(|handle| Handles::from([handle]));
+            self.cache.with(RULED | *series as u32, &values, make, |handles| handles.first().cloned())?
         };
         bundle.iter().filter_map(one).collect()
     }
@@ -225,39 +196,23 @@ impl Registry {
         if let Some(reason) = refusal(family, values) {
             // the counter's own labels are constants, so it is never refused itself
             if series != Series::MetricsDropped {
-                self.record(&[Series::MetricsDropped], &[reason], |handles| {
-                    handles.iter().for_each(|h| h.add(1))
-                });
+                self.record(&[Series::MetricsDropped], &[reason], |handles| handles.iter().for_each(|h| h.add(1)));
             }
             return None;
         }
         family.size.fetch_add(1, Ordering::Relaxed);
         match &family.children {
-            Children::Count(vec) => vec
-                .get_metric_with_label_values(values)
-                .ok()
-                .map(Handle::Count),
-            Children::Seconds(vec) => vec
-                .get_metric_with_label_values(values)
-                .ok()
-                .map(Handle::Seconds),
-            Children::Gauge(vec) => vec
-                .get_metric_with_label_values(values)
-                .ok()
-                .map(Handle::Gauge),
-            Children::Histogram(vec) => vec
-                .get_metric_with_label_values(values)
-                .ok()
-                .map(Handle::Histogram),
+            Children::Count(vec) => vec.get_metric_with_label_values(values).ok().map(Handle::Count),
+            Children::Seconds(vec) => vec.get_metric_with_label_values(values).ok().map(Handle::Seconds),
+            Children::Gauge(vec) => vec.get_metric_with_label_values(values).ok().map(Handle::Gauge),
+            Children::Histogram(vec) => vec.get_metric_with_label_values(values).ok().map(Handle::Histogram),
         }
     }
 }
 
 /// Why a record cannot be stored, as the value of the `reason` label.
 fn refusal(family: &FamilyOf, values: &[&str]) -> Option<&'static str> {
-    let acceptable = |value: &&str| {
-        value.len() <= LABEL_LIMIT && value.bytes().all(|byte| (b' '..=b'~').contains(&byte))
-    };
+    let acceptable = |value: &&str| value.len() <= LABEL_LIMIT && value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     if !values.iter().all(acceptable) {
         return Some("invalid_label");
     }
@@ -270,28 +225,13 @@ fn bundle_id(bundle: &[Series]) -> u32 {
     (first << 8) | (bundle.len() as u32 & 0xff)
 }
 
-fn family(
-    row: &Row,
-    buckets: &Buckets,
-    rules: &mut Rules,
-    registry: &prometheus::Registry,
-) -> Result<FamilyOf, prometheus::Error> {
+fn family(row: &Row, buckets: &Buckets, rules: &mut Rules, registry: &prometheus::Registry) -> Result<FamilyOf, prometheus::Error> {
     let own_app_id = row.labels.contains(&"app_id");
-    let labels: Vec<&str> = (!own_app_id)
-        .then_some("app_id")
-        .into_iter()
-        .chain(row.labels.iter().copied())
-        .collect();
+    let labels: Vec<&str> = (!own_app_id).then_some("app_id").into_iter().chain(row.labels.iter().copied()).collect();
     let name = row.exposed_name();
     let histogram = |bounds: &[f64]| {
-        let vec = HistogramVec::new(
-            HistogramOpts::new(&name, row.help).buckets(bounds.to_vec()),
-            &labels,
-        )?;
-        Ok::<_, prometheus::Error>((
-            Box::new(vec.clone()) as Box<dyn Collector>,
-            Children::Histogram(vec),
-        ))
+        let vec = HistogramVec::new(HistogramOpts::new(&name, row.help).buckets(bounds.to_vec()), &labels)?;
+        Ok::<_, prometheus::Error>((Box::new(vec.clone()) as Box<dyn Collector>, Children::Histogram(vec)))
     };
     let (collector, children): (Box<dyn Collector>, Children) = match row.kind {
         Kind::Count => {
@@ -313,10 +253,5 @@ fn family(
     };
     registry.register(collector)?;
     let rules = rules.take(row.name, &labels);
-    Ok(FamilyOf {
-        children,
-        own_app_id,
-        rules,
-        size: AtomicUsize::new(0),
-    })
+    Ok(FamilyOf { children, own_app_id, rules, size: AtomicUsize::new(0) })
 }

@@ -98,27 +98,10 @@ impl Metrics {
     /// The series of a policy of the resource `name`. `target` is `app_<id>`, `actor_<type>` or
     /// `<kind>_<component>`.
     #[must_use]
-    pub fn resiliency(
-        &self,
-        name: &str,
-        namespace: &str,
-        policy: Policy,
-        flow: Flow,
-        target: &str,
-    ) -> ResiliencySeries {
-        let guarded = self.is_enabled().then(|| {
-            Arc::new(Guarded {
-                name: name.into(),
-                namespace: namespace.into(),
-                policy,
-                flow,
-                target: target.into(),
-            })
-        });
-        ResiliencySeries {
-            metrics: self.clone(),
-            guarded,
-        }
+    pub fn resiliency(&self, name: &str, namespace: &str, policy: Policy, flow: Flow, target: &str) -> ResiliencySeries {
+        let guarded =
+            self.is_enabled().then(|| Arc::new(Guarded { name: name.into(), namespace: namespace.into(), policy, flow, target: target.into() }));
+        ResiliencySeries { metrics: self.clone(), guarded }
     }
 }
 
@@ -148,11 +131,7 @@ impl ResiliencySeries {
     pub fn breaker_state(&self, state: BreakerState) {
         for candidate in BreakerState::ALL {
             self.with(candidate.label(), |metrics, values| {
-                metrics.set(
-                    Series::ResiliencyBreakerState,
-                    values,
-                    i64::from(candidate == state),
-                );
+                metrics.set(Series::ResiliencyBreakerState, values, i64::from(candidate == state));
             });
         }
     }
@@ -163,24 +142,8 @@ impl ResiliencySeries {
 
     fn with(&self, status: &str, record: impl FnOnce(&Metrics, &[&str])) {
         if let Some(guarded) = &self.guarded {
-            let Guarded {
-                name,
-                namespace,
-                policy,
-                flow,
-                target,
-            } = &**guarded;
-            record(
-                &self.metrics,
-                &[
-                    name,
-                    policy.label(),
-                    namespace,
-                    flow.label(),
-                    target,
-                    status,
-                ],
-            );
+            let Guarded { name, namespace, policy, flow, target } = &**guarded;
+            record(&self.metrics, &[name, policy.label(), namespace, flow.label(), target, status]);
         }
     }
 }

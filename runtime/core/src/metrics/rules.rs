@@ -29,9 +29,7 @@ impl Rules {
                 let rewrites = label
                     .regex
                     .iter()
-                    .map(|(replacement, pattern)| {
-                        rewrite(&metric, &label.name, replacement, pattern)
-                    })
+                    .map(|(replacement, pattern)| rewrite(&metric, &label.name, replacement, pattern))
                     .collect::<Result<Vec<_>, _>>()?;
                 compiled.insert((metric.clone(), label.name.clone()), rewrites);
             }
@@ -42,40 +40,19 @@ impl Rules {
     /// The rewrites of one metric, one entry per label of `labels`; `None` when no label has any.
     pub(super) fn take(&mut self, metric: &str, labels: &[&str]) -> Option<LabelRules> {
         let metric = metric.replace('_', "/");
-        let rules: Vec<_> = labels
-            .iter()
-            .map(|label| {
-                self.0
-                    .remove(&(metric.clone(), (*label).to_owned()))
-                    .unwrap_or_default()
-            })
-            .collect();
-        rules
-            .iter()
-            .any(|rewrites| !rewrites.is_empty())
-            .then_some(LabelRules(rules))
+        let rules: Vec<_> = labels.iter().map(|label| self.0.remove(&(metric.clone(), (*label).to_owned())).unwrap_or_default()).collect();
+        rules.iter().any(|rewrites| !rewrites.is_empty()).then_some(LabelRules(rules))
     }
 }
 
-fn rewrite(
-    metric: &str,
-    label: &str,
-    replacement: &str,
-    pattern: &str,
-) -> Result<Rewrite, MetricsError> {
+fn rewrite(metric: &str, label: &str, replacement: &str, pattern: &str) -> Result<Rewrite, MetricsError> {
     // Go's classes (\d, \w, \s) are ASCII, and so are all label values
-    let pattern = RegexBuilder::new(pattern)
-        .unicode(false)
-        .build()
-        .map_err(|error| MetricsError::Rule {
-            rule: format!("{metric}{label}"),
-            replacement: replacement.to_owned(),
-            reason: error.to_string(),
-        })?;
-    Ok(Rewrite {
-        pattern,
-        replacement: replacement.as_bytes().to_vec(),
-    })
+    let pattern = RegexBuilder::new(pattern).unicode(false).build().map_err(|error| MetricsError::Rule {
+        rule: format!("{metric}{label}"),
+        replacement: replacement.to_owned(),
+        reason: error.to_string(),
+    })?;
+    Ok(Rewrite { pattern, replacement: replacement.as_bytes().to_vec() })
 }
 
 /// The rewrites of one metric, by position of the label.
@@ -89,10 +66,7 @@ impl LabelRules {
             return value;
         }
         for rewrite in self.0.get(position).into_iter().flatten() {
-            if let Cow::Owned(changed) = rewrite
-                .pattern
-                .replace_all(value.as_bytes(), rewrite.replacement.as_slice())
-            {
+            if let Cow::Owned(changed) = rewrite.pattern.replace_all(value.as_bytes(), rewrite.replacement.as_slice()) {
                 value = Cow::Owned(String::from_utf8_lossy(&changed).into_owned());
             }
         }

@@ -39,15 +39,8 @@ impl Row {
 
     /// The name in the exposition.
     pub(super) fn exposed_name(&self) -> String {
-        let prefix = if self.name.starts_with("proa_") {
-            ""
-        } else {
-            "dapr_"
-        };
-        let name = self
-            .name
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
+        let prefix = if self.name.starts_with("proa_") { "" } else { "dapr_" };
+        let name = self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
         prefix.chars().chain(name).collect()
     }
 }
@@ -59,9 +52,8 @@ pub(super) struct Buckets {
 }
 
 const LATENCY: &[f64] = &[
-    1., 2., 3., 4., 5., 6., 8., 10., 13., 16., 20., 25., 30., 40., 50., 65., 80., 100., 130., 160.,
-    200., 250., 300., 400., 500., 650., 800., 1_000., 2_000., 5_000., 10_000., 20_000., 50_000.,
-    100_000.,
+    1., 2., 3., 4., 5., 6., 8., 10., 13., 16., 20., 25., 30., 40., 50., 65., 80., 100., 130., 160., 200., 250., 300., 400., 500., 650., 800., 1_000.,
+    2_000., 5_000., 10_000., 20_000., 50_000., 100_000.,
 ];
 
 impl Buckets {

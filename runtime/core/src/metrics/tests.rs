@@ -1,9 +1,4 @@
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod calls;
 mod labels;
@@ -17,10 +12,7 @@ use super::*;
 const MS: Duration = Duration::from_millis(1);
 
 fn metrics(change: impl FnOnce(&mut MetricsOptions)) -> Metrics {
-    let mut options = MetricsOptions {
-        app_id: "myapp".into(),
-        ..MetricsOptions::default()
-    };
+    let mut options = MetricsOptions { app_id: "myapp".into(), ..MetricsOptions::default() };
     change(&mut options);
     Metrics::new(options).unwrap()
 }
@@ -34,10 +26,7 @@ fn has(metrics: &Metrics, line: &str) {
     let text = metrics.render();
     let name = line.split(['{', ' ']).next().unwrap();
     let close: Vec<_> = text.lines().filter(|line| line.starts_with(name)).collect();
-    assert!(
-        text.lines().any(|found| found == line),
-        "no line {line}\nthere are {close:#?}"
-    );
+    assert!(text.lines().any(|found| found == line), "no line {line}\nthere are {close:#?}");
 }
 
 #[track_caller]
@@ -53,50 +42,19 @@ fn a_component_call_is_counted_with_its_latency() {
     let get = metrics.component(Family::State, "mystore", "get");
     get.observe(true, 3 * MS / 2);
     get.observe(true, Duration::ZERO);
-    metrics
-        .component(Family::State, "mystore", "get")
-        .observe(true, 2500 * MS);
-    metrics
-        .component(Family::InputBinding, "cron", "ignored")
-        .observe(false, MS);
-    metrics
-        .component(Family::PubsubEgress, "mypub", "t1")
-        .observe(true, MS / 50);
+    metrics.component(Family::State, "mystore", "get").observe(true, 2500 * MS);
+    metrics.component(Family::InputBinding, "cron", "ignored").observe(false, MS);
+    metrics.component(Family::PubsubEgress, "mypub", "t1").observe(true, MS / 50);
 
-    let labels =
-        r#"app_id="myapp",component="mystore",namespace="",operation="get",success="true""#;
-    has(
-        &metrics,
-        &format!("dapr_component_state_count{{{labels}}} 3"),
-    );
-    has(
-        &metrics,
-        &format!("dapr_component_state_latencies_bucket{{{labels},le=\"1\"}} 0"),
-    );
-    has(
-        &metrics,
-        &format!("dapr_component_state_latencies_bucket{{{labels},le=\"2\"}} 1"),
-    );
-    has(
-        &metrics,
-        &format!("dapr_component_state_latencies_bucket{{{labels},le=\"100000\"}} 2"),
-    );
-    has(
-        &metrics,
-        &format!("dapr_component_state_latencies_sum{{{labels}}} 2501.5"),
-    );
-    has(
-        &metrics,
-        &format!("dapr_component_state_latencies_count{{{labels}}} 2"),
-    );
-    has(
-        &metrics,
-        r#"dapr_component_input_binding_count{app_id="myapp",component="cron",namespace="",success="false"} 1"#,
-    );
-    has(
-        &metrics,
-        r#"dapr_component_pubsub_egress_count{app_id="myapp",component="mypub",namespace="",success="true",topic="t1"} 1"#,
-    );
+    let labels = r#"app_id="myapp",component="mystore",namespace="",operation="get",success="true""#;
+    has(&metrics, &format!("dapr_component_state_count{{{labels}}} 3"));
+    has(&metrics, &format!("dapr_component_state_latencies_bucket{{{labels},le=\"1\"}} 0"));
+    has(&metrics, &format!("dapr_component_state_latencies_bucket{{{labels},le=\"2\"}} 1"));
+    has(&metrics, &format!("dapr_component_state_latencies_bucket{{{labels},le=\"100000\"}} 2"));
+    has(&metrics, &format!("dapr_component_state_latencies_sum{{{labels}}} 2501.5"));
+    has(&metrics, &format!("dapr_component_state_latencies_count{{{labels}}} 2"));
+    has(&metrics, r#"dapr_component_input_binding_count{app_id="myapp",component="cron",namespace="",success="false"} 1"#);
+    has(&metrics, r#"dapr_component_pubsub_egress_count{app_id="myapp",component="mypub",namespace="",success="true",topic="t1"} 1"#);
     lacks(&metrics, "operation=\"get\",success=\"false\"");
 }
 
@@ -111,50 +69,14 @@ fn deliveries_and_bulk_calls_have_their_own_series() {
     metrics.job("job_trigger_op", false, MS);
 
     let common = r#"app_id="myapp",component="mypub",namespace="prod""#;
-    has(
-        &metrics,
-        &format!(
-            r#"dapr_component_pubsub_ingress_count{{{common},process_status="drop",status="success",topic="t"}} 1"#
-        ),
-    );
-    has(
-        &metrics,
-        &format!(
-            r#"dapr_component_pubsub_ingress_count{{{common},process_status="retry",status="retry",topic="t"}} 1"#
-        ),
-    );
-    has(
-        &metrics,
-        &format!(
-            r#"dapr_component_pubsub_ingress_bulk_count{{{common},process_status="",topic="t"}} 1"#
-        ),
-    );
-    has(
-        &metrics,
-        &format!(
-            r#"dapr_component_pubsub_ingress_bulk_event_count{{{common},process_status="success",topic="t"}} 7"#
-        ),
-    );
-    has(
-        &metrics,
-        &format!(
-            r#"dapr_component_pubsub_egress_bulk_count{{{common},success="false",topic="t"}} 1"#
-        ),
-    );
-    has(
-        &metrics,
-        &format!(
-            r#"dapr_component_pubsub_egress_bulk_event_count{{{common},success="true",topic="t"}} 3"#
-        ),
-    );
-    has(
-        &metrics,
-        r#"dapr_component_job_failure_count{app_id="myapp",namespace="prod",operation="job_trigger_op"} 1"#,
-    );
-    lacks(
-        &metrics,
-        "process_status=\"retry\",status=\"retry\",topic=\"t\",le=",
-    );
+    has(&metrics, &format!(r#"dapr_component_pubsub_ingress_count{{{common},process_status="drop",status="success",topic="t"}} 1"#));
+    has(&metrics, &format!(r#"dapr_component_pubsub_ingress_count{{{common},process_status="retry",status="retry",topic="t"}} 1"#));
+    has(&metrics, &format!(r#"dapr_component_pubsub_ingress_bulk_count{{{common},process_status="",topic="t"}} 1"#));
+    has(&metrics, &format!(r#"dapr_component_pubsub_ingress_bulk_event_count{{{common},process_status="success",topic="t"}} 7"#));
+    has(&metrics, &format!(r#"dapr_component_pubsub_egress_bulk_count{{{common},success="false",topic="t"}} 1"#));
+    has(&metrics, &format!(r#"dapr_component_pubsub_egress_bulk_event_count{{{common},success="true",topic="t"}} 3"#));
+    has(&metrics, r#"dapr_component_job_failure_count{app_id="myapp",namespace="prod",operation="job_trigger_op"} 1"#);
+    lacks(&metrics, "process_status=\"retry\",status=\"retry\",topic=\"t\",le=");
 }
 
 #[test]
@@ -166,38 +88,14 @@ fn http_series_carry_the_normalised_path() {
     metrics.http_client_completed("GET", "dapr/config", 200, MS, 2);
     metrics.http_probe(500, MS);
 
-    has(
-        &metrics,
-        r#"dapr_http_server_request_count{app_id="myapp",method="GET",path="/v1.0/state/mystore",status="200"} 1"#,
-    );
-    has(
-        &metrics,
-        r#"dapr_http_server_response_count{app_id="myapp",method="UNKNOWN",path="/v1.0/invoke/myapp/method/hi",status="404"} 1"#,
-    );
-    has(
-        &metrics,
-        r#"dapr_http_server_request_bytes_sum{app_id="myapp"} 1500"#,
-    );
-    has(
-        &metrics,
-        r#"dapr_http_server_request_bytes_bucket{app_id="myapp",le="2048"} 2"#,
-    );
-    has(
-        &metrics,
-        r#"dapr_http_server_response_bytes_count{app_id="myapp"} 2"#,
-    );
-    has(
-        &metrics,
-        r#"dapr_http_client_completed_count{app_id="myapp",method="GET",path="/dapr/config",status="200"} 1"#,
-    );
-    has(
-        &metrics,
-        r#"dapr_http_client_sent_bytes_count{app_id="myapp",method="GET",path="/dapr/config",status=""} 1"#,
-    );
-    has(
-        &metrics,
-        r#"dapr_http_healthprobes_completed_count{app_id="myapp",status="500"} 1"#,
-    );
+    has(&metrics, r#"dapr_http_server_request_count{app_id="myapp",method="GET",path="/v1.0/state/mystore",status="200"} 1"#);
+    has(&metrics, r#"dapr_http_server_response_count{app_id="myapp",method="UNKNOWN",path="/v1.0/invoke/myapp/method/hi",status="404"} 1"#);
+    has(&metrics, r#"dapr_http_server_request_bytes_sum{app_id="myapp"} 1500"#);
+    has(&metrics, r#"dapr_http_server_request_bytes_bucket{app_id="myapp",le="2048"} 2"#);
+    has(&metrics, r#"dapr_http_server_response_bytes_count{app_id="myapp"} 2"#);
+    has(&metrics, r#"dapr_http_client_completed_count{app_id="myapp",method="GET",path="/dapr/config",status="200"} 1"#);
+    has(&metrics, r#"dapr_http_client_sent_bytes_count{app_id="myapp",method="GET",path="/dapr/config",status=""} 1"#);
+    has(&metrics, r#"dapr_http_healthprobes_completed_count{app_id="myapp",status="500"} 1"#);
 }
 
 #[test]
@@ -206,18 +104,9 @@ fn low_cardinality_leaves_the_server_path_empty() {
     metrics.http_server("GET", "/v1.0/invoke/myapp/method/hi", 200, MS, 0, 0);
     metrics.http_client_completed("GET", "/dapr/config", 200, MS, 2);
     metrics.http_client_completed("GET", "hi", 200, MS, 2);
-    has(
-        &metrics,
-        r#"dapr_http_server_request_count{app_id="myapp",method="GET",path="",status="200"} 1"#,
-    );
-    has(
-        &metrics,
-        r#"dapr_http_client_completed_count{app_id="myapp",method="GET",path="/dapr/config",status="200"} 1"#,
-    );
-    has(
-        &metrics,
-        r#"dapr_http_client_completed_count{app_id="myapp",method="GET",path="",status="200"} 1"#,
-    );
+    has(&metrics, r#"dapr_http_server_request_count{app_id="myapp",method="GET",path="",status="200"} 1"#);
+    has(&metrics, r#"dapr_http_client_completed_count{app_id="myapp",method="GET",path="/dapr/config",status="200"} 1"#);
+    has(&metrics, r#"dapr_http_client_completed_count{app_id="myapp",method="GET",path="",status="200"} 1"#);
     lacks(&metrics, "dapr_http_server_response_count");
 }
 
@@ -229,33 +118,19 @@ fn every_row_can_be_recorded_and_names_are_unique() {
     for row in Row::all() {
         assert!(names.insert(row.exposed_name()), "{} twice", row.name);
     }
-    let all = [
-        Series::StateCount,
-        Series::WorkflowLockWait,
-        Series::AclAppAllowed,
-        Series::MetricsDropped,
-    ];
+    let all = [Series::StateCount, Series::WorkflowLockWait, Series::AclAppAllowed, Series::MetricsDropped];
     for series in all {
         let row = &Row::all()[series as usize];
         let values = vec!["x"; row.labels.len()];
         assert!(registry.handles(&[series], &values).is_some(), "{series:?}");
     }
-    assert_eq!(
-        Row::all()[Series::MetricsDropped as usize].name,
-        "proa_metrics_dropped_total"
-    );
+    assert_eq!(Row::all()[Series::MetricsDropped as usize].name, "proa_metrics_dropped_total");
     metrics.shift(Series::ActorPendingCalls, &["Demo"], 3);
     metrics.shift(Series::ActorPendingCalls, &["Demo"], -1);
-    has(
-        &metrics,
-        r#"dapr_runtime_actor_pending_actor_calls{actor_type="Demo",app_id="myapp"} 2"#,
-    );
+    has(&metrics, r#"dapr_runtime_actor_pending_actor_calls{actor_type="Demo",app_id="myapp"} 2"#);
 }
 
 #[test]
 fn rescue_counters_are_exposed_from_the_start() {
-    has(
-        &default_metrics(),
-        r#"dapr_runtime_workflow_local_wake_count{app_id="myapp",namespace="",status="janitor_recovered"} 0"#,
-    );
+    has(&default_metrics(), r#"dapr_runtime_workflow_local_wake_count{app_id="myapp",namespace="",status="janitor_recovered"} 0"#);
 }

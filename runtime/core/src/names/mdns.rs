@@ -240,7 +240,13 @@ impl Task {
     /// Takes part on every interface that has an address now.
     fn join(&mut self) {
         let all = if_addrs::get_if_addrs().unwrap_or_default();
-        let mut interfaces: Vec<Ipv4Addr> = all.iter().filter_map(|i| match i.ip() { IpAddr::V4(v4) => Some(v4), IpAddr::V6(_) => None }).collect();
+        let mut interfaces: Vec<Ipv4Addr> = all
+            .iter()
+            .filter_map(|i| match i.ip() {
+                IpAddr::V4(v4) => Some(v4),
+                IpAddr::V6(_) => None,
+            })
+            .collect();
         if interfaces.is_empty() {
             interfaces.push(Ipv4Addr::LOCALHOST);
         }

@@ -133,11 +133,12 @@ fn spec(runtime: &Runtime, slot: &Slot, prepared: &Prepared) -> Result<StartSpec
     let note = |name: &str| component.annotations.get(name).map(String::as_str);
     let bad = |name: &str, text: &str, what: &str| format!("annotation {name}: {text:?} is not {what}");
     let memory_limit = note("proa.dev/memory-limit")
-        .map(|t| quantity::parse(t).ok().and_then(|n| usize::try_from(n).ok()).ok_or_else(|| bad("proa.dev/memory-limit", t, "a quantity such as 256Mi")))
+        .map(|t| {
+            quantity::parse(t).ok().and_then(|n| usize::try_from(n).ok()).ok_or_else(|| bad("proa.dev/memory-limit", t, "a quantity such as 256Mi"))
+        })
         .transpose()?;
-    let call_timeout = note("proa.dev/call-timeout")
-        .map(|t| go_duration::parse(t).map_err(|_| bad("proa.dev/call-timeout", t, "a duration")))
-        .transpose()?;
+    let call_timeout =
+        note("proa.dev/call-timeout").map(|t| go_duration::parse(t).map_err(|_| bad("proa.dev/call-timeout", t, "a duration"))).transpose()?;
     let instances = note("proa.dev/instances").map(|t| t.parse().map_err(|_| bad("proa.dev/instances", t, "a number"))).transpose()?;
     let options = runtime.options();
     Ok(StartSpec {

@@ -89,7 +89,8 @@ pub(crate) async fn carry_out(runtime: &Arc<Runtime>, reply: &BindingReply) -> R
         super::state::save(runtime, &cx, &reply.store_name, items).await?;
     }
     let calls = reply.to.iter().map(|name| {
-        let request = Invoke { name: name.clone(), operation: "create".into(), data: reply.data.clone().unwrap_or_default(), metadata: Metadata::new() };
+        let request =
+            Invoke { name: name.clone(), operation: "create".into(), data: reply.data.clone().unwrap_or_default(), metadata: Metadata::new() };
         invoke(runtime, &cx, request)
     });
     if reply.concurrency == "parallel" {

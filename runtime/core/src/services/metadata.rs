@@ -115,7 +115,12 @@ pub fn capabilities(current: &Current) -> Vec<String> {
     let direction = current.prepared.get("direction").map(str::to_lowercase);
     if module.kind() == Kind::Bindings {
         let asked = |way: &str| direction.as_deref().is_none_or(|d| d.split(',').any(|p| p.trim() == way));
-        list.extend([("bindings/input", "INPUT_BINDING", "input"), ("bindings/output", "OUTPUT_BINDING", "output")].iter().filter(|(e, _, way)| exports.contains(e) && asked(way)).map(|(_, n, _)| (*n).to_owned()));
+        list.extend(
+            [("bindings/input", "INPUT_BINDING", "input"), ("bindings/output", "OUTPUT_BINDING", "output")]
+                .iter()
+                .filter(|(e, _, way)| exports.contains(e) && asked(way))
+                .map(|(_, n, _)| (*n).to_owned()),
+        );
     }
     let has = |name: &str| list.iter().any(|c| c == name);
     if module.kind() == Kind::State && has("ETAG") && has("TRANSACTIONAL") {

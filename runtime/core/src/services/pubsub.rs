@@ -38,7 +38,9 @@ pub struct FailedEntry {
 
 fn text(error: BrokerError) -> String {
     match error {
-        BrokerError::InvalidArgument(t) | BrokerError::NotFound(t) | BrokerError::Denied(t) | BrokerError::Unavailable(t) | BrokerError::Other(t) => t,
+        BrokerError::InvalidArgument(t) | BrokerError::NotFound(t) | BrokerError::Denied(t) | BrokerError::Unavailable(t) | BrokerError::Other(t) => {
+            t
+        }
     }
 }
 
@@ -90,7 +92,8 @@ fn payload(runtime: &Runtime, cx: &Cx, slot: &Slot, topic: &str, entry: &BulkEnt
     };
     let mut event = cloud_event::envelope(&draft).map_err(|why| error::pubsub::cloud_event(&slot.name, app_id, &why))?;
     if let Some(ttl) = lookup(&entry.metadata, "ttlInSeconds").filter(|_| !keeps_ttl(slot)) {
-        let seconds = ttl.parse().map_err(|_| error::pubsub::cloud_event(&slot.name, app_id, &format!("ttlInSeconds: {ttl:?} is not a number of seconds")))?;
+        let seconds =
+            ttl.parse().map_err(|_| error::pubsub::cloud_event(&slot.name, app_id, &format!("ttlInSeconds: {ttl:?} is not a number of seconds")))?;
         cloud_event::expire_after(&mut event, seconds);
     }
     let bytes = cloud_event::to_bytes(&event).map_err(|why| error::pubsub::marshal_envelope(&slot.name, topic, app_id, &why))?;

@@ -169,7 +169,8 @@ pub async fn get(runtime: &Runtime, _cx: &Cx, request: GetRequest) -> Result<Opt
 fn set_request(name: &str, prepared: &Prepared, item: &SetItem) -> Result<store::SetRequest, Error> {
     let key = full_key(name, prepared, &item.key)?;
     let content_type = lookup(&item.metadata, "contentType").map(str::to_owned);
-    let (value, encoding) = item.value.stored(prepared.encryption.as_ref(), content_type.as_deref()).map_err(|why| error::state::save(name, Outcome::Other, &why))?;
+    let (value, encoding) =
+        item.value.stored(prepared.encryption.as_ref(), content_type.as_deref()).map_err(|why| error::state::save(name, Outcome::Other, &why))?;
     Ok(store::SetRequest {
         key,
         value,
@@ -265,7 +266,13 @@ pub async fn delete_bulk(runtime: &Runtime, cx: &Cx, name: &str, items: Vec<Dele
     delete_with(runtime, cx, name, items, "bulk_delete").await?.map_err(|(outcome, why)| error::state::delete_bulk(name, outcome, &why))
 }
 
-async fn delete_with(runtime: &Runtime, _cx: &Cx, name: &str, items: Vec<DeleteItem>, label: &'static str) -> Result<Result<(), (Outcome, String)>, Error> {
+async fn delete_with(
+    runtime: &Runtime,
+    _cx: &Cx,
+    name: &str,
+    items: Vec<DeleteItem>,
+    label: &'static str,
+) -> Result<Result<(), (Outcome, String)>, Error> {
     let (slot, current) = find(runtime, name)?;
     let requests = items.iter().map(|i| delete_request(name, &current.prepared, i)).collect::<Result<Vec<_>, _>>()?;
     drop(current);

@@ -8,10 +8,9 @@ use wasmtime_wasi::p3::bindings::sockets::{ip_name_lookup::ErrorCode, types::IpA
 type Outcome = (Result<Vec<IpAddress>, ErrorCode>,);
 
 pub fn add_to_linker(linker: &mut Linker<Ctx>) -> wasmtime::Result<()> {
-    linker.instance("wasi:sockets/ip-name-lookup@0.3.0")?.func_wrap_concurrent(
-        "resolve-addresses",
-        |accessor: &Accessor<Ctx>, (name,): (String,)| Box::pin(async move { Ok::<Outcome, wasmtime::Error>((resolve(accessor, &name).await,)) }),
-    )
+    linker.instance("wasi:sockets/ip-name-lookup@0.3.0")?.func_wrap_concurrent("resolve-addresses", |accessor: &Accessor<Ctx>, (name,): (String,)| {
+        Box::pin(async move { Ok::<Outcome, wasmtime::Error>((resolve(accessor, &name).await,)) })
+    })
 }
 
 async fn resolve(accessor: &Accessor<Ctx>, name: &str) -> Result<Vec<IpAddress>, ErrorCode> {

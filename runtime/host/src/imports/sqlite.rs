@@ -54,17 +54,29 @@ impl HostConnectionWithStore<Ctx> for OnCtx {
         }
     }
 
-    async fn query(accessor: &Accessor<Ctx, Self>, this: Resource<Connection>, statements: Vec<Statement>) -> wasmtime::Result<Result<Vec<Outcome>, Error>> {
+    async fn query(
+        accessor: &Accessor<Ctx, Self>,
+        this: Resource<Connection>,
+        statements: Vec<Statement>,
+    ) -> wasmtime::Result<Result<Vec<Outcome>, Error>> {
         let connection = accessor.with(|mut access| access.get().table.get(&this).cloned())?;
         Ok(connection.ask(|reply| Work::Query(statements, reply)).await)
     }
 
-    async fn execute(accessor: &Accessor<Ctx, Self>, this: Resource<Connection>, statements: Vec<Statement>) -> wasmtime::Result<Result<Vec<Outcome>, Error>> {
+    async fn execute(
+        accessor: &Accessor<Ctx, Self>,
+        this: Resource<Connection>,
+        statements: Vec<Statement>,
+    ) -> wasmtime::Result<Result<Vec<Outcome>, Error>> {
         let connection = accessor.with(|mut access| access.get().table.get(&this).cloned())?;
         Ok(connection.ask(|reply| Work::Execute(statements, reply)).await)
     }
 
-    async fn execute_plain(accessor: &Accessor<Ctx, Self>, this: Resource<Connection>, statement: Statement) -> wasmtime::Result<Result<Outcome, Error>> {
+    async fn execute_plain(
+        accessor: &Accessor<Ctx, Self>,
+        this: Resource<Connection>,
+        statement: Statement,
+    ) -> wasmtime::Result<Result<Outcome, Error>> {
         let connection = accessor.with(|mut access| access.get().table.get(&this).cloned())?;
         let outcomes = connection.ask(|reply| Work::Plain(statement, reply)).await;
         Ok(outcomes.and_then(|o| o.into_iter().next().ok_or_else(|| Error::Other("no outcome".into()))))

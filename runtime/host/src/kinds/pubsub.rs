@@ -1,9 +1,9 @@
 //! Message brokers.
 
 use super::calls;
-pub use crate::wit::proa::pubsub::types::*;
 pub use crate::wit::exports::proa::pubsub::bulk_publisher::Entry;
 pub use crate::wit::exports::proa::pubsub::subscriber::SubscribeRequest;
+pub use crate::wit::proa::pubsub::types::*;
 
 /// A generation, seen as this kind.
 #[derive(Clone, Copy)]

@@ -1,9 +1,9 @@
 //! State stores.
 
 use super::calls;
-pub use crate::wit::proa::state::types::*;
 pub use crate::wit::exports::proa::state::list_keys::Page;
 pub use crate::wit::exports::proa::state::query::QueryResult;
+pub use crate::wit::proa::state::types::*;
 
 /// A generation, seen as this kind.
 #[derive(Clone, Copy)]

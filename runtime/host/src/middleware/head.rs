@@ -22,7 +22,8 @@ pub fn header_map(list: Headers) -> Result<HeaderMap, String> {
             continue;
         }
         let key = HeaderName::try_from(name.as_str()).map_err(|_| format!("{name:?} is not the name of a header"))?;
-        let value = HeaderValue::from_maybe_shared(bytes::Bytes::from(value)).map_err(|_| format!("header {name} has a value that no header may have"))?;
+        let value =
+            HeaderValue::from_maybe_shared(bytes::Bytes::from(value)).map_err(|_| format!("header {name} has a value that no header may have"))?;
         map.append(key, value);
     }
     Ok(map)

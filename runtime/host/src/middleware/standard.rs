@@ -156,7 +156,13 @@ pub fn is_world(name: &str) -> bool {
 }
 
 /// Calls the guest's handler.
-async fn serve(accessor: &Accessor<Ctx>, exports: &Exports, call: Arc<Call>, headers: HeaderMap, body: Body) -> Result<Result<http::Response<Body>, ErrorCode>> {
+async fn serve(
+    accessor: &Accessor<Ctx>,
+    exports: &Exports,
+    call: Arc<Call>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Result<http::Response<Body>, ErrorCode>> {
     let handler = exports.standard.as_ref().ok_or_else(|| wasmtime::format_err!("wasi:http/handler is not exported"))?.func_handle();
     let (running, task, number) = accessor.with(|mut access| -> Result<_> {
         let ctx = access.get();

@@ -5,8 +5,11 @@ use super::{Error, Grpc};
 const CATEGORY: &str = "state";
 
 pub fn not_configured(store: &str, app_id: &str) -> Error {
-    app(Error::plain(CATEGORY, "ERR_STATE_STORE_NOT_CONFIGURED", 500, Grpc::FailedPrecondition, format!("state store {store} is not configured")), app_id)
-        .reason("DAPR_STATE_NOT_CONFIGURED")
+    app(
+        Error::plain(CATEGORY, "ERR_STATE_STORE_NOT_CONFIGURED", 500, Grpc::FailedPrecondition, format!("state store {store} is not configured")),
+        app_id,
+    )
+    .reason("DAPR_STATE_NOT_CONFIGURED")
 }
 
 pub fn not_found(store: &str, app_id: &str) -> Error {

@@ -62,9 +62,9 @@ impl Given {
         }
         let values = self.values.entry(spec.name).or_default();
         if spec.kind == FlagKind::List {
-            values.extend(split_csv(&value).map_err(|reason| {
-                FlagError::Usage(format!("invalid argument {value:?} for \"--{}\" flag: {reason}", spec.name))
-            })?);
+            values.extend(
+                split_csv(&value).map_err(|reason| FlagError::Usage(format!("invalid argument {value:?} for \"--{}\" flag: {reason}", spec.name)))?,
+            );
         } else {
             *values = vec![value];
         }

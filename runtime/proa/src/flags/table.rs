@@ -44,7 +44,12 @@ use FlagKind::{Duration, Integer, List, Switch, Text, Unsigned};
 
 /// All flags of the sidecar, by name.
 pub const FLAGS: &[FlagSpec] = &[
-    flag("actors-disseminate-timeout", Duration, "30s", "how long one round of actor placement may take before the sidecar gives its actors up and reconnects"),
+    flag(
+        "actors-disseminate-timeout",
+        Duration,
+        "30s",
+        "how long one round of actor placement may take before the sidecar gives its actors up and reconnects",
+    ),
     old("actors-service", Text, "", "type and address of the actors service", "flag no longer has any effect"),
     flag("allowed-origins", Text, "", "origins that browsers may call from, comma-separated; * for all, empty for no CORS"),
     flag("app-binding-options-timeout", Duration, "3s", "how long the app may take to say which input bindings it wants"),
@@ -64,7 +69,12 @@ pub const FLAGS: &[FlagSpec] = &[
     flag("control-plane-address", Text, "", "the operator's address"),
     flag("control-plane-namespace", Text, "default", "the control plane's namespace"),
     flag("control-plane-trust-domain", Text, "localhost", "the control plane's trust domain"),
-    flag("dapr-block-shutdown-duration", Duration, "0s", "how long a shutdown waits for the app to become unhealthy before it begins; off when not given"),
+    flag(
+        "dapr-block-shutdown-duration",
+        Duration,
+        "0s",
+        "how long a shutdown waits for the app to become unhealthy before it begins; off when not given",
+    ),
     flag("dapr-graceful-shutdown-seconds", Integer, "5", "how long a shutdown may take"),
     flag("dapr-grpc-port", Text, "50001", "the port of the gRPC API; 0 for any free one"),
     flag("dapr-http-port", Text, "3500", "the port of the HTTP API; 0 for any free one"),

@@ -29,7 +29,10 @@ fn defaults_are_daprs() {
 
 #[test]
 fn one_or_two_dashes_with_and_without_equals() {
-    let flags = parse("-app-id=a|--dapr-http-port|3600|-app-max-concurrency|-1|--enable-mtls|--log-as-json=false|stray|--enable-app-health-check=T|--app-port|0").unwrap();
+    let flags = parse(
+        "-app-id=a|--dapr-http-port|3600|-app-max-concurrency|-1|--enable-mtls|--log-as-json=false|stray|--enable-app-health-check=T|--app-port|0",
+    )
+    .unwrap();
     assert_eq!((flags.app_id.as_str(), flags.http_port, flags.enable_mtls, flags.log_as_json), ("a", 3600, true, false));
     assert!(flags.app_health_check.is_some());
     assert_eq!(flags.app_port, None);

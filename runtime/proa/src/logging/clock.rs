@@ -19,17 +19,13 @@ thread_local! {
 /// Now.
 pub(super) fn now() -> String {
     // a clock before 1970 prints as 1970
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let number = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
     LAST.with_borrow_mut(|last| {
         if last.as_ref().is_none_or(|second| second.number != number) {
             *last = Some(Second::new(number));
         }
-        last.as_ref()
-            .map(|second| second.with_fraction(since.subsec_nanos()))
-            .unwrap_or_default()
+        last.as_ref().map(|second| second.with_fraction(since.subsec_nanos())).unwrap_or_default()
     })
 }
 
@@ -53,11 +49,7 @@ impl Second {
                 format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
             }
         };
-        Self {
-            number,
-            date_time,
-            zone,
-        }
+        Self { number, date_time, zone }
     }
 
     pub(super) fn with_fraction(&self, nanos: u32) -> String {
@@ -83,11 +75,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -113,18 +101,9 @@ mod tests {
     fn dates_and_zones() {
         let at = |number, offset, nanos| Second::in_zone(number, offset).with_fraction(nanos);
         assert_eq!(at(0, 0, 0), "1970-01-01T00:00:00Z");
-        assert_eq!(
-            at(1_795_181_753, 0, 901_148_269),
-            "2026-11-20T13:35:53.901148269Z"
-        );
-        assert_eq!(
-            at(1_795_181_753, 3600, 902_732_900),
-            "2026-11-20T14:35:53.9027329+01:00"
-        );
-        assert_eq!(
-            at(1_709_164_800, -12_600, 500_000_000),
-            "2024-02-28T20:30:00.5-03:30"
-        );
+        assert_eq!(at(1_795_181_753, 0, 901_148_269), "2026-11-20T13:35:53.901148269Z");
+        assert_eq!(at(1_795_181_753, 3600, 902_732_900), "2026-11-20T14:35:53.9027329+01:00");
+        assert_eq!(at(1_709_164_800, -12_600, 500_000_000), "2024-02-28T20:30:00.5-03:30");
         assert_eq!(at(1_709_251_199, 0, 1), "2024-02-29T23:59:59.000000001Z");
         assert_eq!(at(4_107_542_400, 0, 0), "2100-03-01T00:00:00Z");
     }

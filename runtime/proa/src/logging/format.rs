@@ -23,47 +23,23 @@ pub(super) struct Style {
 
 impl Style {
     pub(super) fn new(options: &LogOptions) -> Self {
-        Self {
-            json: options.json,
-            app_id: options.app_id.clone(),
-            instance: options.instance.clone(),
-            version: options.version.clone(),
-        }
+        Self { json: options.json, app_id: options.app_id.clone(), instance: options.instance.clone(), version: options.version.clone() }
     }
 
     /// Appends one line, with its line feed, to `line`.
-    pub(super) fn write_line(
-        &self,
-        time: &str,
-        level: LogLevel,
-        target: &str,
-        event: Collected,
-        line: &mut String,
-    ) {
+    pub(super) fn write_line(&self, time: &str, level: LogLevel, target: &str, event: Collected, line: &mut String) {
         let mut entries = self.common(target);
         for (name, value) in &event.fields {
-            let entry = Entry {
-                name,
-                value: value.as_str(),
-                bare: matches!(value, Value::Bare(_)),
-            };
+            let entry = Entry { name, value: value.as_str(), bare: matches!(value, Value::Bare(_)) };
             // an event's own field replaces the common one, and a later one an earlier one
             match entries.iter_mut().find(|known| known.name == entry.name) {
                 Some(known) => *known = entry,
                 None => entries.push(entry),
             }
         }
-        let fixed = |name, value| Entry {
-            name,
-            value,
-            bare: false,
-        };
+        let fixed = |name, value| Entry { name, value, bare: false };
         if self.json {
-            entries.extend([
-                fixed("time", time),
-                fixed("level", level.name()),
-                fixed("msg", &event.message),
-            ]);
+            entries.extend([fixed("time", time), fixed("level", level.name()), fixed("msg", &event.message)]);
             entries.sort_unstable_by_key(|entry| entry.name);
             json(&entries, line);
         } else {
@@ -84,13 +60,7 @@ impl Style {
     /// The fields of every line, by name.
     fn common<'a>(&'a self, target: &'a str) -> Vec<Entry<'a>> {
         let mut entries = Vec::with_capacity(12);
-        let mut push = |name, value| {
-            entries.push(Entry {
-                name,
-                value,
-                bare: false,
-            })
-        };
+        let mut push = |name, value| entries.push(Entry { name, value, bare: false });
         if !self.app_id.is_empty() {
             push("app_id", &self.app_id);
         }

@@ -34,24 +34,15 @@ impl LineLayer {
             return false;
         }
         let least = self.0.level();
-        let least = if is_ours(metadata.target()) {
-            least
-        } else {
-            least.min(LogLevel::Warn)
-        };
+        let least = if is_ours(metadata.target()) { least } else { least.min(LogLevel::Warn) };
         // whether an error is fatal shows in its fields only
-        level_of(*metadata.level()) <= least.max(LogLevel::Error)
-            && *metadata.level() != Level::TRACE
+        level_of(*metadata.level()) <= least.max(LogLevel::Error) && *metadata.level() != Level::TRACE
     }
 }
 
 impl<S: Subscriber> Layer<S> for LineLayer {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.prints(metadata) {
-            Interest::always()
-        } else {
-            Interest::never()
-        }
+        if self.prints(metadata) { Interest::always() } else { Interest::never() }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
@@ -79,13 +70,7 @@ impl<S: Subscriber> Layer<S> for LineLayer {
         }
         let mut line = LINE.take();
         line.clear();
-        self.0.style().write_line(
-            &clock::now(),
-            level,
-            event.metadata().target(),
-            collected,
-            &mut line,
-        );
+        self.0.style().write_line(&clock::now(), level, event.metadata().target(), collected, &mut line);
         self.0.write(line.as_bytes());
         if line.capacity() <= KEPT_CAPACITY {
             LINE.set(line);

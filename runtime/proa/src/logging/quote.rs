@@ -54,22 +54,14 @@ fn is_printable(c: char) -> bool {
     };
     *first = b'a';
     let length = c.encode_utf8(rest).len();
-    let pair = pair
-        .get(..=length)
-        .and_then(|pair| std::str::from_utf8(pair).ok())
-        .unwrap_or_default();
+    let pair = pair.get(..=length).and_then(|pair| std::str::from_utf8(pair).ok()).unwrap_or_default();
     !c.is_ascii() && pair.escape_debug().nth(1) != Some('\\')
 }
 
 /// Appends `value` as a JSON string, with `<`, `>` and `&` escaped too, as Go's encoder does by default.
 pub(super) fn push_json(value: &str, line: &mut String) {
     line.push('"');
-    for (plain, special) in runs(value, |c| {
-        !matches!(
-            c,
-            '\0'..='\x1f' | '"' | '\\' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}'
-        )
-    }) {
+    for (plain, special) in runs(value, |c| !matches!(c, '\0'..='\x1f' | '"' | '\\' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}')) {
         line.push_str(plain);
         let Some(c) = special else { continue };
         match c {

@@ -1,9 +1,4 @@
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::fs;
 
@@ -17,12 +12,7 @@ use super::*;
 const TIME: &str = "2026-11-20T13:35:53.901148269Z";
 
 fn options() -> LogOptions {
-    LogOptions {
-        app_id: "myapp".into(),
-        instance: "vm".into(),
-        version: "unknown".into(),
-        ..LogOptions::default()
-    }
+    LogOptions { app_id: "myapp".into(), instance: "vm".into(), version: "unknown".into(), ..LogOptions::default() }
 }
 
 fn line(options: &LogOptions, level: LogLevel, fill: impl FnOnce(&mut Collector<'_>)) -> String {
@@ -60,11 +50,7 @@ fn an_events_fields_are_sorted_in() {
         line(&options(), LogLevel::Info, api),
         "time=\"2026-11-20T13:35:53.901148269Z\" level=info msg=\"HTTP API Called\" app_id=myapp code=204 duration=0 instance=vm method=\"GET /v1.0/healthz\" scope=dapr.runtime.http-info size=0 type=log useragent=curl/7.88.1 ver=unknown\n"
     );
-    let json = LogOptions {
-        json: true,
-        app_id: "my app".into(),
-        ..options()
-    };
+    let json = LogOptions { json: true, app_id: "my app".into(), ..options() };
     assert_eq!(
         line(&json, LogLevel::Info, api),
         "{\"app_id\":\"my app\",\"code\":204,\"duration\":0,\"instance\":\"vm\",\"level\":\"info\",\"method\":\"GET /v1.0/healthz\",\"msg\":\"HTTP API Called\",\"scope\":\"dapr.runtime.http-info\",\"size\":0,\"time\":\"2026-11-20T13:35:53.901148269Z\",\"type\":\"log\",\"useragent\":\"curl/7.88.1\",\"ver\":\"unknown\"}\n"
@@ -86,11 +72,7 @@ fn a_field_replaces_a_common_one_but_not_a_fixed_one() {
 
 #[test]
 fn no_app_id_no_field() {
-    let bare = LogOptions {
-        version: String::new(),
-        app_id: String::new(),
-        ..options()
-    };
+    let bare = LogOptions { version: String::new(), app_id: String::new(), ..options() };
     assert_eq!(
         line(&bare, LogLevel::Fatal, message("x")),
         "time=\"2026-11-20T13:35:53.901148269Z\" level=fatal msg=x instance=vm scope=dapr.runtime type=log ver=\n"
@@ -104,14 +86,8 @@ fn quoting_is_gos() {
         ("a b", "\"a b\""),
         ("", ""),
         ("Loading components…", "\"Loading components…\""),
-        (
-            "say \"hi\"\n\tback\\slash",
-            r#""say \"hi\"\n\tback\\slash""#,
-        ),
-        (
-            "\u{7}\u{8}\u{b}\u{c}\r\u{1}\u{7f}",
-            r#""\a\b\v\f\r\x01\x7f""#,
-        ),
+        ("say \"hi\"\n\tback\\slash", r#""say \"hi\"\n\tback\\slash""#),
+        ("\u{7}\u{8}\u{b}\u{c}\r\u{1}\u{7f}", r#""\a\b\v\f\r\x01\x7f""#),
         ("\u{a0}\u{200b}\u{feff}", r#""\u00a0\u200b\ufeff""#),
         ("\u{e0001}\u{85}", r#""\U000e0001\u0085""#),
         ("e\u{301}😀", "\"e\u{301}😀\""),
@@ -127,10 +103,7 @@ fn quoting_is_gos() {
 fn json_escapes_what_gos_encoder_escapes() {
     let mut text = String::new();
     push_json("x<y>&\"é\\\u{8}\u{c}\n\r\t\u{1}\u{7f}\u{2028}", &mut text);
-    assert_eq!(
-        text,
-        "\"x\\u003cy\\u003e\\u0026\\\"é\\\\\\b\\f\\n\\r\\t\\u0001\u{7f}\\u2028\""
-    );
+    assert_eq!(text, "\"x\\u003cy\\u003e\\u0026\\\"é\\\\\\b\\f\\n\\r\\t\\u0001\u{7f}\\u2028\"");
 }
 
 #[test]
@@ -143,17 +116,9 @@ fn levels_have_daprs_names() {
 
 #[test]
 fn a_file_that_cannot_be_opened_is_named() {
-    let options = LogOptions {
-        file: Some("/nonexistent/a".into()),
-        ..options()
-    };
-    let Err(error) = layer(&options) else {
-        panic!("opened")
-    };
-    assert_eq!(
-        error.to_string(),
-        "failed to open log file \"/nonexistent/a\": open /nonexistent/a: no such file or directory"
-    );
+    let options = LogOptions { file: Some("/nonexistent/a".into()), ..options() };
+    let Err(error) = layer(&options) else { panic!("opened") };
+    assert_eq!(error.to_string(), "failed to open log file \"/nonexistent/a\": open /nonexistent/a: no such file or directory");
 }
 
 #[test]
@@ -161,12 +126,7 @@ fn events_reach_the_file_by_level_and_target() {
     let path = std::env::temp_dir().join(format!("proa-log-{}", std::process::id()));
     fs::write(&path, "before\n").unwrap();
     let file = Some(path.to_string_lossy().into_owned());
-    let (layer, handle) = layer(&LogOptions {
-        file,
-        level: LogLevel::Warn,
-        ..options()
-    })
-    .unwrap();
+    let (layer, handle) = layer(&LogOptions { file, level: LogLevel::Warn, ..options() }).unwrap();
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
         tracing::info!(target: "dapr.runtime", "not yet");
         handle.set_level(LogLevel::Debug);
@@ -180,10 +140,7 @@ fn events_reach_the_file_by_level_and_target() {
     });
     let text = fs::read_to_string(&path).unwrap();
     fs::remove_file(&path).unwrap();
-    let lines: Vec<_> = text
-        .lines()
-        .map(|line| line.split_once(" level=").map_or(line, |(_, rest)| rest))
-        .collect();
+    let lines: Vec<_> = text.lines().map(|line| line.split_once(" level=").map_or(line, |(_, rest)| rest)).collect();
     assert_eq!(
         lines,
         [

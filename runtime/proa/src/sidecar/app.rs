@@ -18,7 +18,11 @@ pub async fn probe(runtime: Arc<Runtime>, app: Arc<dyn AppChannel>, health: AppH
             if !healthy {
                 healthy = true;
                 tracing::info!(target: "dapr.runtime", "App entered healthy status");
-                if begun { runtime.app_health(true).await } else { runtime.app_ready(Some(app.clone())).await }
+                if begun {
+                    runtime.app_health(true).await
+                } else {
+                    runtime.app_ready(Some(app.clone())).await
+                }
                 begun = true;
             }
         } else {

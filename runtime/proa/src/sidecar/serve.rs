@@ -1,15 +1,15 @@
 //! One runtime from its configuration to its end, in the order that can be observed from outside: components, then the servers, then the
 //! application; and back.
 
+use super::End;
 use super::app::probe;
-use proa_transport::app::{app_channel, wait_for_app};
 use super::options::{self, Ports};
 use super::signals::{Asked, Signals};
-use super::End;
 use crate::flags::SidecarFlags;
 use proa_core::metrics::Series;
 use proa_core::{Runtime, RuntimeOptions, names};
 use proa_host::{Host, HostOptions};
+use proa_transport::app::{app_channel, wait_for_app};
 use proa_transport::grpc::{self, Role};
 use proa_transport::http;
 use proa_transport::listen::Listeners;
@@ -235,7 +235,13 @@ fn running(begun: Instant) {
     tracing::info!(target: "dapr.runtime", "dapr initialized. Status: Running. Init Elapsed {}ms", begun.elapsed().as_millis());
 }
 
-async fn end(flags: &SidecarFlags, runtime: &Arc<Runtime>, mut servers: Servers, stop_app: CancellationToken, app: tokio::task::JoinHandle<()>) -> End {
+async fn end(
+    flags: &SidecarFlags,
+    runtime: &Arc<Runtime>,
+    mut servers: Servers,
+    stop_app: CancellationToken,
+    app: tokio::task::JoinHandle<()>,
+) -> End {
     if let Some(block) = flags.block_shutdown {
         let text = proa_resources::go_duration::format(block);
         tracing::info!(target: "dapr.runtime", "Blocking graceful shutdown for {text} or until app reports unhealthy...");

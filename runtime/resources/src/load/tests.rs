@@ -42,12 +42,17 @@ fn broken_documents_are_entries_and_the_rest_is_used() {
     let bad_kind = "apiVersion: dapr.io/v1alpha1\nkind: Componnet\nmetadata: {name: x}\n";
     let bad_name = component("a/b", "x.y", "");
     let bad_shape = component("shape", "x.y", "scopes: {a: b}");
-    fs::write(dir.path().join("a.yaml"), format!("foo: [\n---\n{}---\n{bad_kind}---\n{bad_name}---\n{bad_shape}", component("good", "a.b", ""))).unwrap();
+    fs::write(dir.path().join("a.yaml"), format!("foo: [\n---\n{}---\n{bad_kind}---\n{bad_name}---\n{bad_shape}", component("good", "a.b", "")))
+        .unwrap();
     let snapshot = load_from(dir.path());
     assert_eq!(snapshot.components.len(), 1);
     let texts: Vec<String> = snapshot.errors.iter().map(ToString::to_string).collect();
     let file = dir.path().join("a.yaml").display().to_string();
-    assert!(texts[0].starts_with(&format!("daprd load Component error when parsing manifests yaml resource in {file}: document 1: error converting YAML")), "{texts:?}");
+    assert!(
+        texts[0]
+            .starts_with(&format!("daprd load Component error when parsing manifests yaml resource in {file}: document 1: error converting YAML")),
+        "{texts:?}"
+    );
     assert!(texts[1].contains("the nearest known kind is \"Component\""), "{texts:?}");
     assert!(texts[2].contains("invalid name \"a/b\" for \"Component\": may not contain '/'"), "{texts:?}");
     assert!(texts[3].contains("document 5 (shape), scopes: expected a list, found a mapping"), "{texts:?}");
@@ -70,7 +75,11 @@ fn duplicates_have_daprs_wording_and_order() {
     fs::write(first.path().join("1.yaml"), component("foo", "secretstores.local.file", "")).unwrap();
     fs::write(first.path().join("2.yaml"), component("bar", "state.a", "scopes: [other]")).unwrap();
     fs::write(first.path().join("3.yaml"), component("bar", "state.b", "")).unwrap();
-    fs::write(second.path().join("1.yaml"), format!("{}---\n{}", component("foo", "state.in-memory", ""), component("bar", "state.c", "scopes: [other]"))).unwrap();
+    fs::write(
+        second.path().join("1.yaml"),
+        format!("{}---\n{}", component("foo", "state.in-memory", ""), component("bar", "state.c", "scopes: [other]")),
+    )
+    .unwrap();
     let options = LoadOptions { paths: vec![first.path().into(), second.path().into()], app_id: "app".into(), namespace: None };
     let snapshot = load(&options);
     assert_eq!(
@@ -87,8 +96,16 @@ fn duplicates_have_daprs_wording_and_order() {
 #[test]
 fn namespaces_and_scopes_decide_who_sees_what() {
     let dir = tempfile::tempdir().unwrap();
-    let in_namespace = |name: &str, namespace: &str| component(name, "a.b", "").replace(&format!("{{name: {name}}}"), &format!("{{name: {name}, namespace: {namespace}}}"));
-    let text = [in_namespace("mine", "prod"), in_namespace("theirs", "dev"), component("anywhere", "a.b", ""), component("scoped", "a.b", "scopes: [x, app]"), component("hidden", "a.b", "scopes: [x]")];
+    let in_namespace = |name: &str, namespace: &str| {
+        component(name, "a.b", "").replace(&format!("{{name: {name}}}"), &format!("{{name: {name}, namespace: {namespace}}}"))
+    };
+    let text = [
+        in_namespace("mine", "prod"),
+        in_namespace("theirs", "dev"),
+        component("anywhere", "a.b", ""),
+        component("scoped", "a.b", "scopes: [x, app]"),
+        component("hidden", "a.b", "scopes: [x]"),
+    ];
     fs::write(dir.path().join("a.yaml"), text.join("---\n")).unwrap();
     let names = |namespace: Option<&str>| -> Vec<String> {
         let options = LoadOptions { paths: vec![dir.path().into()], app_id: "app".into(), namespace: namespace.map(Into::into) };

@@ -169,11 +169,8 @@ impl GrpcApp {
     }
 
     async fn deliver_binding(&self, delivery: BindingDelivery) -> Result<BindingReply, ChannelError> {
-        let mut request = Request::new(pb::BindingEventRequest {
-            name: delivery.name,
-            data: delivery.data,
-            metadata: delivery.metadata.into_iter().collect(),
-        });
+        let mut request =
+            Request::new(pb::BindingEventRequest { name: delivery.name, data: delivery.data, metadata: delivery.metadata.into_iter().collect() });
         self.trace(request.metadata_mut(), delivery.traceparent.as_deref(), delivery.tracestate.as_deref());
         let _permit = self.permit().await?;
         let (begun, sent) = (Instant::now(), request.get_ref().data.len() as u64);

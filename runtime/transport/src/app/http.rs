@@ -33,8 +33,19 @@ const JSON: &str = "application/json";
 const ANSWER: usize = 4 << 20;
 /// Headers that belong to one connection, or that the request has its own of.
 const OWN: [&str; 13] = [
-    "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "http2-settings", "te", "trailer",
-    "proxy-authorization", "proxy-authenticate", "content-type", "content-length", "host",
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "te",
+    "trailer",
+    "proxy-authorization",
+    "proxy-authenticate",
+    "content-type",
+    "content-length",
+    "host",
 ];
 
 type HttpClient = Client<Connect, Payload>;
@@ -183,7 +194,8 @@ impl HttpApp {
         let mut request = self.request(Method::POST, &event.route, content_type, event.data)?;
         put_metadata(request.headers_mut(), &event.metadata);
         self.trace(request.headers_mut(), event.traceparent.as_deref(), event.tracestate.as_deref());
-        let answer = self.call(request).await.map_err(|e| ChannelError { status: e.status, message: format!("error invoking app: {}", e.message) })?;
+        let answer =
+            self.call(request).await.map_err(|e| ChannelError { status: e.status, message: format!("error invoking app: {}", e.message) })?;
         answers::binding(answer.status, answer.body)
     }
 

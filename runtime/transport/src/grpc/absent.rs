@@ -15,7 +15,10 @@ const FIRST_MESSAGE: Duration = Duration::from_secs(5);
 type Stream<T> = BoxStream<'static, Result<T, Status>>;
 
 /// No subscription can exist, which is an answer and not a failure.
-pub(super) async fn unsubscribe_configuration(api: &Api, request: Request<pb::UnsubscribeConfigurationRequest>) -> Result<Response<pb::UnsubscribeConfigurationResponse>, Status> {
+pub(super) async fn unsubscribe_configuration(
+    api: &Api,
+    request: Request<pb::UnsubscribeConfigurationRequest>,
+) -> Result<Response<pb::UnsubscribeConfigurationResponse>, Status> {
     api.runtime.metrics().error_code("ERR_CONFIGURATION_UNSUBSCRIBE", "configuration");
     let id = request.into_inner().id;
     let message = format!("failed to unsubscribe to configuration request {id}: subscription does not exist");
@@ -79,6 +82,9 @@ pub(super) async fn converse(api: &Api, request: Request<pb::ConversationRequest
     Err(api.fail(&absent::conversation(&request.into_inner().name)))
 }
 
-pub(super) async fn converse_by_role(api: &Api, request: Request<pb::ConversationRequestAlpha2>) -> Result<Response<pb::ConversationResponseAlpha2>, Status> {
+pub(super) async fn converse_by_role(
+    api: &Api,
+    request: Request<pb::ConversationRequestAlpha2>,
+) -> Result<Response<pb::ConversationResponseAlpha2>, Status> {
     Err(api.fail(&absent::conversation(&request.into_inner().name)))
 }

@@ -116,7 +116,10 @@ impl Methods {
 
 /// `name.version` of the rules that are about gRPC.
 fn rule_names<'a>(rules: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> Vec<String> {
-    rules.filter(|(_, _, protocol)| protocol.is_empty() || protocol.eq_ignore_ascii_case("grpc")).map(|(name, version, _)| format!("{name}.{version}")).collect()
+    rules
+        .filter(|(_, _, protocol)| protocol.is_empty() || protocol.eq_ignore_ascii_case("grpc"))
+        .map(|(name, version, _)| format!("{name}.{version}"))
+        .collect()
 }
 
 #[cfg(test)]

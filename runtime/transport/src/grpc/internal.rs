@@ -44,7 +44,10 @@ impl ServiceInvocation for Internal {
         Err(self.no_actors())
     }
 
-    async fn call_local_stream(&self, request: Request<Streaming<internals::InternalInvokeRequestStream>>) -> Result<Response<Self::CallLocalStreamStream>, Status> {
+    async fn call_local_stream(
+        &self,
+        request: Request<Streaming<internals::InternalInvokeRequestStream>>,
+    ) -> Result<Response<Self::CallLocalStreamStream>, Status> {
         local::streamed(&self.runtime, request.into_inner()).await.map(Response::new)
     }
 

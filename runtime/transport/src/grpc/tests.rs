@@ -206,10 +206,10 @@ async fn what_is_not_served_is_named() {
 
 #[tokio::test]
 async fn both_servers_describe_themselves() {
+    use tonic_reflection::pb::v1::ServerReflectionRequest;
     use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
     use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
     use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-    use tonic_reflection::pb::v1::ServerReflectionRequest;
 
     for (role, service) in [(Role::Api, "dapr.proto.runtime.v1.Dapr"), (Role::Internal, "dapr.proto.internals.v1.ServiceInvocation")] {
         let sidecar = Sidecar::start(role, |_, _| {}).await;

@@ -13,8 +13,10 @@ mod lenient {
     use base64::alphabet::STANDARD;
     use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-    pub(super) const ENGINE: GeneralPurpose =
-        GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_encode_padding(false).with_decode_padding_mode(DecodePaddingMode::Indifferent));
+    pub(super) const ENGINE: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new().with_encode_padding(false).with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
 }
 
 /// The header of the binary form.
@@ -186,7 +188,9 @@ mod tests {
         assert_eq!(binary.len(), 29);
         assert_eq!(Span::from_binary(&binary), Some(span));
         assert_eq!(Span::from_text_or_zero(None).text(), "00-00000000000000000000000000000000-0000000000000000-00");
-        for wrong in ["", "nonsense", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"] {
+        for wrong in
+            ["", "nonsense", "00-00000000000000000000000000000000-00f067aa0ba902b7-01", "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"]
+        {
             assert_eq!(Span::from_text(wrong), None, "{wrong}");
         }
     }

@@ -1,9 +1,9 @@
 //! Output bindings. The data are written anew as JSON, as Dapr does.
 
+use super::error;
 use super::json::{self, Fields};
 use super::reply::{self, Reply};
 use super::request::Call;
-use super::error;
 use crate::grpc::trace::check_baggage;
 use bytes::Bytes;
 use http::StatusCode;

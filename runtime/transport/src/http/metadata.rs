@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 /// The record in the shape of Dapr's: the scheduler's addresses have an object of their own, what is empty is left out.
 pub fn get(call: &Call<'_>) -> Result<Reply, Error> {
-    let mut info = serde_json::to_value(metadata::get(call.runtime)).map_err(|e| common::internal(format!("failed to encode response as JSON: {e}")))?;
+    let mut info =
+        serde_json::to_value(metadata::get(call.runtime)).map_err(|e| common::internal(format!("failed to encode response as JSON: {e}")))?;
     if let Some(fields) = info.as_object_mut() {
         match fields.remove("schedulerAddresses") {
             Some(Value::Array(addresses)) if !addresses.is_empty() => {

@@ -8,8 +8,8 @@ use crate::listen::Listeners;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, StatusCode};
 use proa_core::Runtime;
-use std::sync::Arc;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 const HEAD: usize = 4096;

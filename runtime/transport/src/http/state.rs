@@ -9,8 +9,8 @@ use super::query::merge;
 use super::reply::{self, Reply};
 use super::request::Call;
 use bytes::Bytes;
-use http::header::{ETAG, HeaderValue};
 use http::StatusCode;
+use http::header::{ETAG, HeaderValue};
 use proa_core::services::state::{self, DeleteItem, GetRequest, Item};
 use proa_model::Error;
 use proa_model::error::common;
@@ -201,7 +201,8 @@ mod tests {
     #[test]
     fn bulk_items_are_written_as_dapr_does() {
         let item = |key: &str, data: &'static str| Item { key: key.into(), data: Bytes::from_static(data.as_bytes()), ..Item::default() };
-        let full = Item { etag: Some("1".into()), metadata: vec![("b".into(), "2".into()), ("a".into(), "1".into())], ..item("k", "{ \"x\": \"<\" }") };
+        let full =
+            Item { etag: Some("1".into()), metadata: vec![("b".into(), "2".into()), ("a".into(), "1".into())], ..item("k", "{ \"x\": \"<\" }") };
         let failed = Item { error: Some("no".into()), ..item("f", "") };
         let body = bulk_body(&[full, item("none", ""), failed, item("text", "hello")]);
         assert_eq!(

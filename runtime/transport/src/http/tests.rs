@@ -112,9 +112,12 @@ async fn large_bodies_and_heads_are_refused() {
     let server = served(options()).await;
     let body = "x".repeat(300_000);
     let length = body.len();
-    let answer = said(server.port, &format!("PUT /v1.0/metadata/k HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")).await;
+    let answer =
+        said(server.port, &format!("PUT /v1.0/metadata/k HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")).await;
     assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("ERR_BODY_READ"), "{answer}");
-    let chunked = format!("PUT /v1.0/metadata/k HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n");
+    let chunked = format!(
+        "PUT /v1.0/metadata/k HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n0\r\n\r\n"
+    );
     let answer = said(server.port, &chunked).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     let answer = said(server.port, &get("/v1.0/metadata", &format!("a: {}\r\n", "x".repeat(9000)))).await;
@@ -200,7 +203,8 @@ mod app {
 
     async fn channel(answer: &'static str) -> (Arc<Runtime>, Arc<dyn AppChannel>, Arc<Mutex<Vec<String>>>) {
         let (port, seen) = application(answer).await;
-        let runtime = runtime(RuntimeOptions { app_port: Some(port), app_api_token: Some("secret".into()), app_max_concurrency: Some(1), ..options() });
+        let runtime =
+            runtime(RuntimeOptions { app_port: Some(port), app_api_token: Some("secret".into()), app_max_concurrency: Some(1), ..options() });
         let channel = app_channel(&runtime).unwrap().unwrap();
         (runtime, channel, seen)
     }
@@ -226,7 +230,9 @@ mod app {
         assert_eq!(seen.len(), 2);
         let sent = &seen[1];
         assert!(sent.starts_with("POST /orders/new HTTP/1.1\r\n") && sent.ends_with("\r\n\r\n{\"id\":\"1\"}"), "{sent}");
-        for header in ["content-type: application/cloudevents+json", "dapr-api-token: secret", "x-mine: yes", "content-length: 10", "traceparent: 00-4bf9"] {
+        for header in
+            ["content-type: application/cloudevents+json", "dapr-api-token: secret", "x-mine: yes", "content-length: 10", "traceparent: 00-4bf9"]
+        {
             assert!(sent.contains(header), "{header}: {sent}");
         }
     }
@@ -238,7 +244,15 @@ mod app {
         assert!(channel.app_config().await.unwrap().is_null());
         assert!(!channel.binding_wanted("b", "b", Duration::from_secs(1)).await.unwrap());
         assert!(!channel.healthy(Duration::from_secs(1)).await);
-        let event = BindingDelivery { name: "b".into(), route: "b".into(), data: "1".into(), content_type: None, metadata: Vec::new(), traceparent: None, tracestate: None };
+        let event = BindingDelivery {
+            name: "b".into(),
+            route: "b".into(),
+            data: "1".into(),
+            content_type: None,
+            metadata: Vec::new(),
+            traceparent: None,
+            tracestate: None,
+        };
         assert_eq!(channel.binding_event(event).await.unwrap_err().status, Some(404));
         let seen = seen.lock().unwrap();
         assert!(seen[0].starts_with("GET /dapr/subscribe ") && seen[0].contains("dapr-app-id: me"), "{}", seen[0]);

@@ -19,9 +19,8 @@ impl Access {
         allowed: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
         denied: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
     ) -> Self {
-        let keys = |(name, version, of): (&str, &str, &str)| {
-            (of.is_empty() || of.eq_ignore_ascii_case(protocol)).then(|| format!("{version}/{name}"))
-        };
+        let keys =
+            |(name, version, of): (&str, &str, &str)| (of.is_empty() || of.eq_ignore_ascii_case(protocol)).then(|| format!("{version}/{name}"));
         Self { allowed: allowed.into_iter().filter_map(keys).collect(), denied: denied.into_iter().filter_map(keys).collect() }
     }
 

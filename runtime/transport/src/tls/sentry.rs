@@ -72,7 +72,8 @@ impl Issuer {
         if options.control_plane_trust_domain.is_empty() {
             return Err(TlsError::NoTrustDomain);
         }
-        let server = SpiffeId::new(&options.control_plane_trust_domain, &options.control_plane_namespace, "dapr-sentry").map_err(TlsError::ControlPlane)?;
+        let server =
+            SpiffeId::new(&options.control_plane_trust_domain, &options.control_plane_namespace, "dapr-sentry").map_err(TlsError::ControlPlane)?;
         let anchors = TrustAnchors::from_pem(&options.trust_anchors)?;
         if options.sentry_address.is_empty() {
             return Err(TlsError::NoAddress);
@@ -161,7 +162,8 @@ impl Issuer {
         let id = SpiffeId::of(chain.first().ok_or(TlsError::NoCertificate)?)?;
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         // This also finds a certificate that was made for another key.
-        let certified = CertifiedKey::from_der(chain, PrivateKeyDer::Pkcs8(key.clone_key()), &self.provider).map_err(|e| TlsError::Certificate(e.to_string()))?;
+        let certified =
+            CertifiedKey::from_der(chain, PrivateKeyDer::Pkcs8(key.clone_key()), &self.provider).map_err(|e| TlsError::Certificate(e.to_string()))?;
         Ok(Identity {
             id,
             chain_pem: answer.workload_certificate.to_vec(),

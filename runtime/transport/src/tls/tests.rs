@@ -193,7 +193,10 @@ async fn a_refusal_is_final() {
     let mut authority = Authority::new(Duration::from_secs(1000));
     authority.refuses = Some(Status::permission_denied("token validation failed"));
     let refused = within(Security::acquire(running(&authority, SENTRY).await)).await.unwrap_err();
-    assert_eq!(refused.to_string(), "failed to retrieve the initial identity: error from sentry SignCertificate: rpc error: code = PermissionDenied desc = token validation failed");
+    assert_eq!(
+        refused.to_string(),
+        "failed to retrieve the initial identity: error from sentry SignCertificate: rpc error: code = PermissionDenied desc = token validation failed"
+    );
     assert_eq!((refused.reason(), authority.asked.lock().unwrap().len()), (Some("sign"), 1));
 }
 
@@ -219,7 +222,10 @@ async fn a_token_is_sent_as_it_is() {
     let mut options = running(&authority, SENTRY).await;
     options.token_file = Some(file.path().to_owned());
     let empty = within(Security::acquire(options.clone())).await.unwrap_err();
-    assert_eq!(empty.to_string(), format!("failed to retrieve the initial identity: error obtaining token: token at path '{}' is empty", file.path().display()));
+    assert_eq!(
+        empty.to_string(),
+        format!("failed to retrieve the initial identity: error obtaining token: token at path '{}' is empty", file.path().display())
+    );
     std::fs::write(file.path(), "proof").unwrap();
     within(Security::acquire(options)).await.unwrap();
     let asked = authority.asked.lock().unwrap();

@@ -17,33 +17,17 @@ pub struct BindingReply {
 
 impl Api {
     /// Invokes an output binding; `data` is JSON over HTTP and the same text over gRPC (a string without its quotes).
-    pub async fn invoke_binding(
-        &self,
-        name: &str,
-        operation: &str,
-        data: Value,
-        metadata: &[(&str, &str)],
-    ) -> Result<BindingReply, ApiError> {
+    pub async fn invoke_binding(&self, name: &str, operation: &str, data: Value, metadata: &[(&str, &str)]) -> Result<BindingReply, ApiError> {
         let metadata = pairs(metadata);
         match self.wire {
             Wire::Http => {
                 let body = json!({ "operation": operation, "data": data, "metadata": metadata });
-                let reply = accepted(
-                    self.http
-                        .post(&format!("/v1.0/bindings/{}", segment(name)), &body)
-                        .await,
-                )?;
+                let reply = accepted(self.http.post(&format!("/v1.0/bindings/{}", segment(name)), &body).await)?;
                 let found = reply.headers.iter().filter_map(|(name, value)| {
                     let name = name.as_str().strip_prefix("metadata.")?;
-                    Some((
-                        name.to_owned(),
-                        String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                    ))
+                    Some((name.to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
                 });
-                Ok(BindingReply {
-                    metadata: found.collect(),
-                    data: reply.body,
-                })
+                Ok(BindingReply { metadata: found.collect(), data: reply.body })
             }
             Wire::Grpc => {
                 let data = match data {
@@ -51,64 +35,26 @@ impl Api {
                     Value::String(text) => text.into(),
                     other => other.to_string().into(),
                 };
-                let request = pb::InvokeBindingRequest {
-                    name: name.into(),
-                    data,
-                    metadata: metadata.into_iter().collect(),
-                    operation: operation.into(),
-                };
-                let reply = self
-                    .grpc
-                    .clone()
-                    .invoke_binding(self.call(request))
-                    .await?
-                    .into_inner();
-                let metadata = reply
-                    .metadata
-                    .into_iter()
-                    .map(|(name, value)| (name.to_lowercase(), value))
-                    .collect();
-                Ok(BindingReply {
-                    data: reply.data,
-                    metadata,
-                })
+                let request =
+                    pb::InvokeBindingRequest { name: name.into(), data, metadata: metadata.into_iter().collect(), operation: operation.into() };
+                let reply = self.grpc.clone().invoke_binding(self.call(request)).await?.into_inner();
+                let metadata = reply.metadata.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect();
+                Ok(BindingReply { data: reply.data, metadata })
             }
         }
     }
 
-    pub async fn secret(
-        &self,
-        store: &str,
-        key: &str,
-        metadata: &[(&str, &str)],
-    ) -> Result<Pairs, ApiError> {
+    pub async fn secret(&self, store: &str, key: &str, metadata: &[(&str, &str)]) -> Result<Pairs, ApiError> {
         let metadata = pairs(metadata);
         match self.wire {
             Wire::Http => {
-                let path = format!(
-                    "/v1.0/secrets/{}/{}{}",
-                    segment(store),
-                    segment(key),
-                    metadata_query(&metadata)
-                );
+                let path = format!("/v1.0/secrets/{}/{}{}", segment(store), segment(key), metadata_query(&metadata));
                 let reply = accepted(self.http.get(&path).await)?;
                 Ok(serde_json::from_slice(&reply.body).unwrap_or_default())
             }
             Wire::Grpc => {
-                let request = pb::GetSecretRequest {
-                    store_name: store.into(),
-                    key: key.into(),
-                    metadata: metadata.into_iter().collect(),
-                };
-                Ok(self
-                    .grpc
-                    .clone()
-                    .get_secret(self.call(request))
-                    .await?
-                    .into_inner()
-                    .data
-                    .into_iter()
-                    .collect())
+                let request = pb::GetSecretRequest { store_name: store.into(), key: key.into(), metadata: metadata.into_iter().collect() };
+                Ok(self.grpc.clone().get_secret(self.call(request)).await?.into_inner().data.into_iter().collect())
             }
         }
     }
@@ -116,29 +62,13 @@ impl Api {
     pub async fn secrets(&self, store: &str) -> Result<BTreeMap<String, Pairs>, ApiError> {
         match self.wire {
             Wire::Http => {
-                let reply = accepted(
-                    self.http
-                        .get(&format!("/v1.0/secrets/{}/bulk", segment(store)))
-                        .await,
-                )?;
+                let reply = accepted(self.http.get(&format!("/v1.0/secrets/{}/bulk", segment(store))).await)?;
                 Ok(serde_json::from_slice(&reply.body).unwrap_or_default())
             }
             Wire::Grpc => {
-                let request = pb::GetBulkSecretRequest {
-                    store_name: store.into(),
-                    metadata: Default::default(),
-                };
-                let reply = self
-                    .grpc
-                    .clone()
-                    .get_bulk_secret(self.call(request))
-                    .await?
-                    .into_inner();
-                Ok(reply
-                    .data
-                    .into_iter()
-                    .map(|(name, secret)| (name, secret.secrets.into_iter().collect()))
-                    .collect())
+                let request = pb::GetBulkSecretRequest { store_name: store.into(), metadata: Default::default() };
+                let reply = self.grpc.clone().get_bulk_secret(self.call(request)).await?.into_inner();
+                Ok(reply.data.into_iter().map(|(name, secret)| (name, secret.secrets.into_iter().collect())).collect())
             }
         }
     }
@@ -146,17 +76,11 @@ impl Api {
     pub async fn set_metadata(&self, key: &str, value: &str) -> Result<(), ApiError> {
         match self.wire {
             Wire::Http => {
-                let request = self
-                    .http
-                    .request("PUT", &format!("/v1.0/metadata/{}", segment(key)))
-                    .body(value.to_owned());
+                let request = self.http.request("PUT", &format!("/v1.0/metadata/{}", segment(key))).body(value.to_owned());
                 accepted(request.send().await).map(|reply| assert_eq!(reply.status, 204))
             }
             Wire::Grpc => {
-                let request = pb::SetMetadataRequest {
-                    key: key.into(),
-                    value: value.into(),
-                };
+                let request = pb::SetMetadataRequest { key: key.into(), value: value.into() };
                 self.grpc.clone().set_metadata(self.call(request)).await?;
                 Ok(())
             }
@@ -168,12 +92,7 @@ impl Api {
         match self.wire {
             Wire::Http => Ok(accepted(self.http.get("/v1.0/metadata").await)?.json()),
             Wire::Grpc => {
-                let reply = self
-                    .grpc
-                    .clone()
-                    .get_metadata(self.call(pb::GetMetadataRequest {}))
-                    .await?
-                    .into_inner();
+                let reply = self.grpc.clone().get_metadata(self.call(pb::GetMetadataRequest {})).await?.into_inner();
                 Ok(metadata_json(reply))
             }
         }
@@ -181,13 +100,9 @@ impl Api {
 
     pub async fn shutdown(&self) -> Result<(), ApiError> {
         match self.wire {
-            Wire::Http => accepted(self.http.request("POST", "/v1.0/shutdown").send().await)
-                .map(|reply| assert_eq!(reply.status, 204)),
+            Wire::Http => accepted(self.http.request("POST", "/v1.0/shutdown").send().await).map(|reply| assert_eq!(reply.status, 204)),
             Wire::Grpc => {
-                self.grpc
-                    .clone()
-                    .shutdown(self.call(pb::ShutdownRequest {}))
-                    .await?;
+                self.grpc.clone().shutdown(self.call(pb::ShutdownRequest {})).await?;
                 Ok(())
             }
         }

@@ -21,53 +21,19 @@ pub struct ApiError {
 /// One entry of `details`, of the four kinds in use.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Detail {
-    ErrorInfo {
-        reason: String,
-        domain: String,
-        metadata: Pairs,
-    },
-    ResourceInfo {
-        kind: String,
-        name: String,
-        owner: String,
-        description: String,
-    },
-    Help {
-        links: Vec<String>,
-    },
-    BadRequest {
-        violations: Vec<(String, String)>,
-    },
+    ErrorInfo { reason: String, domain: String, metadata: Pairs },
+    ResourceInfo { kind: String, name: String, owner: String, description: String },
+    Help { links: Vec<String> },
+    BadRequest { violations: Vec<(String, String)> },
 }
 
 impl ApiError {
     pub(crate) fn from_reply(reply: &Reply) -> Self {
         let body: Value = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
-        let text = |name: &str| {
-            body.get(name)
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let details = body
-            .get("details")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(detail_from_json)
-            .collect();
-        let message = if body.is_object() {
-            text("message")
-        } else {
-            reply.text()
-        };
-        Self {
-            http_status: reply.status,
-            code: None,
-            error_code: text("errorCode"),
-            message,
-            details,
-        }
+        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let details = body.get("details").and_then(Value::as_array).into_iter().flatten().filter_map(detail_from_json).collect();
+        let message = if body.is_object() { text("message") } else { reply.text() };
+        Self { http_status: reply.status, code: None, error_code: text("errorCode"), message, details }
     }
 
     /// Panics unless the error has `http` (HTTP) or `grpc` (gRPC) as its status and, over HTTP, `error_code`.
@@ -75,11 +41,7 @@ impl ApiError {
     pub fn expect(&self, http: u16, grpc: Code, error_code: &str) -> &Self {
         match self.code {
             Some(code) => assert_eq!(code, grpc, "{self:?}"),
-            None => assert_eq!(
-                (self.http_status, self.error_code.as_str()),
-                (http, error_code),
-                "{self:?}"
-            ),
+            None => assert_eq!((self.http_status, self.error_code.as_str()), (http, error_code), "{self:?}"),
         }
         self
     }
@@ -106,9 +68,7 @@ impl ApiError {
     #[track_caller]
     pub fn info(&self, name: &str, value: &str) -> &Self {
         let found = self.details.iter().any(|detail| match detail {
-            Detail::ErrorInfo { metadata, .. } => {
-                metadata.get(name).is_some_and(|found| found == value)
-            }
+            Detail::ErrorInfo { metadata, .. } => metadata.get(name).is_some_and(|found| found == value),
             _ => false,
         });
         assert!(found, "no {name}={value} in {self:?}");
@@ -119,11 +79,7 @@ impl ApiError {
     #[track_caller]
     pub fn about(&self, kind: &str, name: &str) -> &Self {
         let found = self.details.iter().any(|detail| match detail {
-            Detail::ResourceInfo {
-                kind: has,
-                name: called,
-                ..
-            } => has == kind && called == name,
+            Detail::ResourceInfo { kind: has, name: called, .. } => has == kind && called == name,
             _ => false,
         });
         assert!(found, "no resource {kind}/{name} in {self:?}");
@@ -151,59 +107,25 @@ impl From<tonic::Status> for ApiError {
             });
         }
         if let Some(help) = details.help() {
-            list.push(Detail::Help {
-                links: help.links.iter().map(|link| link.url.clone()).collect(),
-            });
+            list.push(Detail::Help { links: help.links.iter().map(|link| link.url.clone()).collect() });
         }
         if let Some(bad) = details.bad_request() {
-            let violations = bad
-                .field_violations
-                .iter()
-                .map(|one| (one.field.clone(), one.description.clone()))
-                .collect();
+            let violations = bad.field_violations.iter().map(|one| (one.field.clone(), one.description.clone())).collect();
             list.push(Detail::BadRequest { violations });
         }
-        Self {
-            http_status: 0,
-            code: Some(status.code()),
-            error_code: String::new(),
-            message: status.message().to_owned(),
-            details: list,
-        }
+        Self { http_status: 0, code: Some(status.code()), error_code: String::new(), message: status.message().to_owned(), details: list }
     }
 }
 
 fn detail_from_json(value: &Value) -> Option<Detail> {
-    let text = |value: &Value, name: &str| {
-        value
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let list = |name: &str| {
-        value
-            .get(name)
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
-    };
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let list = |name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
     let kind = text(value, "@type");
     match kind.rsplit('.').next()? {
         "ErrorInfo" => {
-            let metadata = value
-                .get("metadata")
-                .and_then(Value::as_object)
-                .into_iter()
-                .flatten();
-            let metadata = metadata
-                .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
-                .collect();
-            Some(Detail::ErrorInfo {
-                reason: text(value, "reason"),
-                domain: text(value, "domain"),
-                metadata,
-            })
+            let metadata = value.get("metadata").and_then(Value::as_object).into_iter().flatten();
+            let metadata = metadata.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
+            Some(Detail::ErrorInfo { reason: text(value, "reason"), domain: text(value, "domain"), metadata })
         }
         "ResourceInfo" => Some(Detail::ResourceInfo {
             kind: text(value, "resource_type"),
@@ -211,14 +133,9 @@ fn detail_from_json(value: &Value) -> Option<Detail> {
             owner: text(value, "owner"),
             description: text(value, "description"),
         }),
-        "Help" => Some(Detail::Help {
-            links: list("links").iter().map(|link| text(link, "url")).collect(),
-        }),
+        "Help" => Some(Detail::Help { links: list("links").iter().map(|link| text(link, "url")).collect() }),
         "BadRequest" => Some(Detail::BadRequest {
-            violations: list("field_violations")
-                .iter()
-                .map(|one| (text(one, "field"), text(one, "description")))
-                .collect(),
+            violations: list("field_violations").iter().map(|one| (text(one, "field"), text(one, "description"))).collect(),
         }),
         other => panic!("unknown detail {other:?}"),
     }

@@ -19,11 +19,7 @@ impl Api {
         let metadata = pairs(metadata);
         match self.wire {
             Wire::Http => {
-                let path = format!(
-                    "/v1.0/publish/{}/{topic}{}",
-                    segment(pubsub),
-                    metadata_query(&metadata)
-                );
+                let path = format!("/v1.0/publish/{}/{topic}{}", segment(pubsub), metadata_query(&metadata));
                 let mut request = self.http.request("POST", &path).body(data);
                 if !content_type.is_empty() {
                     request = request.header("content-type", content_type);
@@ -45,24 +41,12 @@ impl Api {
     }
 
     /// Publishes JSON values in one request, entry ids `0`, `1`, …; gives the ids that failed.
-    pub async fn publish_bulk(
-        &self,
-        pubsub: &str,
-        topic: &str,
-        events: &[Value],
-    ) -> Result<Vec<String>, ApiError> {
+    pub async fn publish_bulk(&self, pubsub: &str, topic: &str, events: &[Value]) -> Result<Vec<String>, ApiError> {
         match self.wire {
             Wire::Http => {
                 let entry = |(id, event): (usize, &Value)| json!({ "entryId": id.to_string(), "event": event, "contentType": "application/json" });
                 let body = Value::Array(events.iter().enumerate().map(entry).collect());
-                let reply = accepted(
-                    self.http
-                        .post(
-                            &format!("/v1.0/publish/bulk/{}/{topic}", segment(pubsub)),
-                            &body,
-                        )
-                        .await,
-                )?;
+                let reply = accepted(self.http.post(&format!("/v1.0/publish/bulk/{}/{topic}", segment(pubsub)), &body).await)?;
                 assert_eq!(reply.status, 204);
                 Ok(Vec::new())
             }
@@ -79,17 +63,8 @@ impl Api {
                     entries: events.iter().enumerate().map(entry).collect(),
                     metadata: Default::default(),
                 };
-                let reply = self
-                    .grpc
-                    .clone()
-                    .bulk_publish_event(self.call(request))
-                    .await?
-                    .into_inner();
-                Ok(reply
-                    .failed_entries
-                    .into_iter()
-                    .map(|entry| entry.entry_id)
-                    .collect())
+                let reply = self.grpc.clone().bulk_publish_event(self.call(request)).await?.into_inner();
+                Ok(reply.failed_entries.into_iter().map(|entry| entry.entry_id).collect())
             }
         }
     }

@@ -33,9 +33,7 @@ impl Value {
 
     /// The texts of a list, sorted.
     pub fn texts(&self) -> Vec<String> {
-        let Self::List(items) = self else {
-            panic!("not a list: {self:?}")
-        };
+        let Self::List(items) = self else { panic!("not a list: {self:?}") };
         let mut texts: Vec<String> = items.iter().map(|item| item.text().to_owned()).collect();
         texts.sort();
         texts
@@ -43,11 +41,7 @@ impl Value {
 }
 
 pub(super) async fn command(port: u16, password: Option<&str>, words: &[&str]) -> Value {
-    let mut stream = BufReader::new(
-        TcpStream::connect(("127.0.0.1", port))
-            .await
-            .expect("redis connection"),
-    );
+    let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).await.expect("redis connection"));
     if let Some(password) = password {
         exchange(&mut stream, &["AUTH", password]).await;
     }
@@ -59,10 +53,7 @@ async fn exchange(stream: &mut BufReader<TcpStream>, words: &[&str]) -> Value {
     for word in words {
         request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
     }
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .expect("redis request");
+    stream.write_all(request.as_bytes()).await.expect("redis request");
     read(stream).await
 }
 

@@ -33,14 +33,7 @@ pub struct SidecarBuilder {
 
 impl SidecarBuilder {
     pub(super) fn new() -> Self {
-        Self {
-            app_id: "app".into(),
-            resources: Vec::new(),
-            configs: Vec::new(),
-            flags: Vec::new(),
-            env: Vec::new(),
-            log_level: "debug".into(),
-        }
+        Self { app_id: "app".into(), resources: Vec::new(), configs: Vec::new(), flags: Vec::new(), env: Vec::new(), log_level: "debug".into() }
     }
 
     pub fn app_id(mut self, app_id: &str) -> Self {
@@ -67,8 +60,7 @@ impl SidecarBuilder {
     }
 
     pub fn app(self, app: &impl AppEndpoint) -> Self {
-        self.flag("--app-port", &app.port().to_string())
-            .flag("--app-protocol", app.protocol())
+        self.flag("--app-port", &app.port().to_string()).flag("--app-protocol", app.protocol())
     }
 
     /// One flag with its value.
@@ -91,11 +83,7 @@ impl SidecarBuilder {
     pub async fn start(self) -> Sidecar {
         match self.try_start().await {
             Ok(sidecar) => sidecar,
-            Err(stopped) => panic!(
-                "sidecar did not start (exit code {:?}), log:\n{}",
-                stopped.code,
-                stopped.logs.text()
-            ),
+            Err(stopped) => panic!("sidecar did not start (exit code {:?}), log:\n{}", stopped.code, stopped.logs.text()),
         }
     }
 
@@ -103,10 +91,7 @@ impl SidecarBuilder {
     pub async fn start_failing(self) -> Stopped {
         match self.try_start().await {
             Err(stopped) => stopped,
-            Ok(sidecar) => panic!(
-                "sidecar started against expectation, log:\n{}",
-                sidecar.logs().text()
-            ),
+            Ok(sidecar) => panic!("sidecar started against expectation, log:\n{}", sidecar.logs().text()),
         }
     }
 
@@ -123,11 +108,7 @@ impl SidecarBuilder {
             if answer.is_ok_and(|reply| reply.status == 204) {
                 return Ok(sidecar);
             }
-            assert!(
-                Instant::now() < deadline,
-                "not healthy after {START_LIMIT:?}, log:\n{}",
-                sidecar.logs().text()
-            );
+            assert!(Instant::now() < deadline, "not healthy after {START_LIMIT:?}, log:\n{}", sidecar.logs().text());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -136,37 +117,15 @@ impl SidecarBuilder {
     pub fn spawn(self) -> Sidecar {
         let home = tempfile::tempdir().expect("temporary folder");
         self.write_files(&home);
-        let ports = Ports {
-            http: free_port(),
-            grpc: free_port(),
-            internal: free_port(),
-            metrics: free_port(),
-        };
+        let ports = Ports { http: free_port(), grpc: free_port(), internal: free_port(), metrics: free_port() };
         let mut command = Command::new(binary());
-        command
-            .current_dir(home.path())
-            .args(self.arguments(&home, ports));
-        for name in [
-            "DAPR_API_TOKEN",
-            "APP_API_TOKEN",
-            "NAMESPACE",
-            "DAPR_TRUST_ANCHORS",
-        ] {
+        command.current_dir(home.path()).args(self.arguments(&home, ports));
+        for name in ["DAPR_API_TOKEN", "APP_API_TOKEN", "NAMESPACE", "DAPR_TRUST_ANCHORS"] {
             command.env_remove(name);
         }
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        let token = self
-            .env
-            .iter()
-            .find(|(name, _)| name == "DAPR_API_TOKEN")
-            .map(|(_, value)| value.clone());
-        Sidecar {
-            process: Process::spawn(command),
-            ports,
-            app_id: self.app_id,
-            token,
-            home,
-        }
+        let token = self.env.iter().find(|(name, _)| name == "DAPR_API_TOKEN").map(|(_, value)| value.clone());
+        Sidecar { process: Process::spawn(command), ports, app_id: self.app_id, token, home }
     }
 
     fn write_files(&self, home: &TempDir) {
@@ -176,8 +135,7 @@ impl SidecarBuilder {
             std::fs::write(resources.join(file), yaml).expect("resource written");
         }
         for (index, yaml) in self.configs.iter().enumerate() {
-            std::fs::write(home.path().join(format!("config-{index}.yaml")), yaml)
-                .expect("configuration written");
+            std::fs::write(home.path().join(format!("config-{index}.yaml")), yaml).expect("configuration written");
         }
     }
 
@@ -191,17 +149,11 @@ impl SidecarBuilder {
             "--metrics-listen-address=127.0.0.1".into(),
             "--dapr-listen-addresses=127.0.0.1".into(),
             "--dapr-internal-grpc-listen-address=127.0.0.1".into(),
-            format!(
-                "--resources-path={}",
-                home.path().join("resources").display()
-            ),
+            format!("--resources-path={}", home.path().join("resources").display()),
             format!("--log-level={}", self.log_level),
         ];
         for index in 0..self.configs.len() {
-            arguments.push(format!(
-                "--config={}",
-                home.path().join(format!("config-{index}.yaml")).display()
-            ));
+            arguments.push(format!("--config={}", home.path().join(format!("config-{index}.yaml")).display()));
         }
         arguments.extend(self.flags.iter().cloned());
         arguments

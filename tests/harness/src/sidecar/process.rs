@@ -23,14 +23,8 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn spawn(mut command: Command) -> Self {
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command
-            .spawn()
-            .unwrap_or_else(|failure| panic!("cannot start {command:?}: {failure}"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap_or_else(|failure| panic!("cannot start {command:?}: {failure}"));
         let logs = Logs::default();
         if let Some(pipe) = child.stdout.take() {
             logs.follow(pipe);
@@ -66,9 +60,6 @@ impl Process {
         };
         // The pipes close with the process; give their readers a turn to take the last lines.
         tokio::time::sleep(Duration::from_millis(50)).await;
-        Stopped {
-            code: status.expect("child status").code(),
-            logs: self.logs.clone(),
-        }
+        Stopped { code: status.expect("child status").code(), logs: self.logs.clone() }
     }
 }

@@ -5,12 +5,7 @@ use proa_harness::{Item, Redis, Sidecar, SidecarBuilder, Wire, against_dapr};
 use serde_json::json;
 use tonic::Code;
 
-over_both_wires!(
-    values_are_unreadable_in_the_store,
-    bulk_and_transactions_are_encrypted_too,
-    an_old_key_still_reads,
-    a_plain_record_is_refused,
-);
+over_both_wires!(values_are_unreadable_in_the_store, bulk_and_transactions_are_encrypted_too, an_old_key_still_reads, a_plain_record_is_refused,);
 
 const FIRST: &str = "00112233445566778899aabbccddeeff";
 const SECOND: &str = "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
@@ -26,19 +21,11 @@ fn encrypted(redis: &Redis, primary: &str, secondary: Option<&str>) -> SidecarBu
     }
     yaml.push_str("auth:\n  secretStore: env\n");
     let secrets = proa_harness::component("env", "secretstores.local.env", &[]);
-    Sidecar::builder()
-        .resource(secrets)
-        .resource(yaml)
-        .env("KEY_ONE", FIRST)
-        .env("KEY_TWO", SECOND)
+    Sidecar::builder().resource(secrets).resource(yaml).env("KEY_ONE", FIRST).env("KEY_TWO", SECOND)
 }
 
 async fn stored(redis: &Redis, key: &str) -> String {
-    redis
-        .command(&["HGET", &format!("app||{key}"), "data"])
-        .await
-        .text()
-        .to_owned()
+    redis.command(&["HGET", &format!("app||{key}"), "data"]).await.text().to_owned()
 }
 
 async fn values_are_unreadable_in_the_store(wire: Wire) {
@@ -46,22 +33,11 @@ async fn values_are_unreadable_in_the_store(wire: Wire) {
     let sidecar = encrypted(&redis, "KEY_ONE", None).start().await;
     let api = sidecar.api(wire).await;
     api.put("store", "k", "a secret text").await;
-    assert_eq!(
-        api.get("store", "k")
-            .await
-            .expect("get")
-            .value
-            .expect("a value"),
-        plain(wire, "a secret text")
-    );
+    assert_eq!(api.get("store", "k").await.expect("get").value.expect("a value"), plain(wire, "a secret text"));
     let raw = stored(&redis, "k").await;
     assert!(!raw.contains("secret") && raw.contains("||"), "{raw}");
     api.put("store", "again", "a secret text").await;
-    assert_ne!(
-        stored(&redis, "again").await,
-        raw,
-        "the same text twice gives two ciphertexts"
-    );
+    assert_ne!(stored(&redis, "again").await, raw, "the same text twice gives two ciphertexts");
 }
 
 async fn bulk_and_transactions_are_encrypted_too(wire: Wire) {
@@ -69,22 +45,12 @@ async fn bulk_and_transactions_are_encrypted_too(wire: Wire) {
     let sidecar = encrypted(&redis, "KEY_TWO", None).start().await;
     let api = sidecar.api(wire).await;
     // Over gRPC Dapr encrypts the printed form of the bytes in a transaction; only that it is encrypted is common.
-    api.transact("store", &[Operation::Upsert(Item::new("t", 41))], &[])
-        .await
-        .expect("transaction");
-    api.save("store", &[Item::new("a", 42), Item::new("b", 43)])
-        .await
-        .expect("save");
+    api.transact("store", &[Operation::Upsert(Item::new("t", 41))], &[]).await.expect("transaction");
+    api.save("store", &[Item::new("a", 42), Item::new("b", 43)]).await.expect("save");
     assert!(stored(&redis, "t").await.contains("||") && stored(&redis, "b").await.contains("||"));
     let rows = api.bulk_get("store", &["a", "b"]).await.expect("bulk get");
     for (key, value) in [("a", 42), ("b", 43)] {
-        assert_eq!(
-            rows.iter()
-                .find(|row| row.key == key)
-                .and_then(|row| row.value.clone()),
-            Some(json!(value)),
-            "{rows:?}"
-        );
+        assert_eq!(rows.iter().find(|row| row.key == key).and_then(|row| row.value.clone()), Some(json!(value)), "{rows:?}");
     }
 }
 
@@ -108,16 +74,9 @@ async fn a_plain_record_is_refused(wire: Wire) {
         return;
     }
     let redis = Redis::start().await;
-    redis
-        .command(&["HSET", "app||k", "data", "plain", "version", "1"])
-        .await;
+    redis.command(&["HSET", "app||k", "data", "plain", "version", "1"]).await;
     let sidecar = encrypted(&redis, "KEY_ONE", None).start().await;
-    let error = sidecar
-        .api(wire)
-        .await
-        .get("store", "k")
-        .await
-        .expect_err("a record nobody encrypted");
+    let error = sidecar.api(wire).await.get("store", "k").await.expect_err("a record nobody encrypted");
     error.expect(500, Code::Internal, "ERR_STATE_GET");
 }
 

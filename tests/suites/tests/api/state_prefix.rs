@@ -18,11 +18,7 @@ async fn key_written(wire: Wire, strategy: Option<&str>, environment: &[(&str, &
     let host = redis.host();
     let mut metadata = vec![("redisHost", host.as_str())];
     metadata.extend(strategy.map(|strategy| ("keyPrefix", strategy)));
-    let mut builder = Sidecar::builder().app_id("writer").resource(component(
-        "the-store",
-        "state.redis",
-        &metadata,
-    ));
+    let mut builder = Sidecar::builder().app_id("writer").resource(component("the-store", "state.redis", &metadata));
     for (name, value) in environment {
         builder = builder.env(name, value);
     }
@@ -31,10 +27,7 @@ async fn key_written(wire: Wire, strategy: Option<&str>, environment: &[(&str, &
     api.put("the-store", "k", "v").await;
     assert_eq!(api.value("the-store", "k").await, json!("v"));
     let rows = api.bulk_get("the-store", &["k"]).await.expect("bulk get");
-    assert_eq!(
-        (rows[0].key.as_str(), rows[0].value.clone()),
-        ("k", Some(json!("v")))
-    );
+    assert_eq!((rows[0].key.as_str(), rows[0].value.clone()), ("k", Some(json!("v"))));
     let keys = redis.command(&["KEYS", "*"]).await.texts();
     assert_eq!(keys.len(), 1, "{keys:?}");
     keys[0].clone()
@@ -50,10 +43,7 @@ async fn the_prefix_can_be_the_component_name(wire: Wire) {
 }
 
 async fn the_prefix_can_be_the_namespace(wire: Wire) {
-    assert_eq!(
-        key_written(wire, Some("namespace"), &[("NAMESPACE", "blue")]).await,
-        "blue.writer||k"
-    );
+    assert_eq!(key_written(wire, Some("namespace"), &[("NAMESPACE", "blue")]).await, "blue.writer||k");
 }
 
 async fn the_prefix_can_be_left_out(wire: Wire) {
@@ -69,23 +59,11 @@ async fn apps_share_or_do_not_share_by_prefix(wire: Wire) {
     let host = redis.host();
     let resources = [
         component("own", "state.redis", &[("redisHost", &host)]),
-        component(
-            "shared",
-            "state.redis",
-            &[("redisHost", &host), ("keyPrefix", "name")],
-        ),
+        component("shared", "state.redis", &[("redisHost", &host), ("keyPrefix", "name")]),
     ]
     .join("---\n");
-    let one = Sidecar::builder()
-        .app_id("one")
-        .resource(resources.clone())
-        .start()
-        .await;
-    let two = Sidecar::builder()
-        .app_id("two")
-        .resource(resources)
-        .start()
-        .await;
+    let one = Sidecar::builder().app_id("one").resource(resources.clone()).start().await;
+    let two = Sidecar::builder().app_id("two").resource(resources).start().await;
     let (one, two) = (one.api(wire).await, two.api(wire).await);
     one.put("own", "k", 1).await;
     one.put("shared", "k", 2).await;

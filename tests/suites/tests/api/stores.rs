@@ -20,31 +20,15 @@ pub struct Place {
 
 impl Place {
     pub async fn new(store: Store, wire: Wire) -> Self {
-        let redis = if store == Store::Redis {
-            Some(Redis::start().await)
-        } else {
-            None
-        };
-        let sidecar = Sidecar::builder()
-            .resource(store.component(redis.as_ref(), &[]))
-            .start()
-            .await;
+        let redis = if store == Store::Redis { Some(Redis::start().await) } else { None };
+        let sidecar = Sidecar::builder().resource(store.component(redis.as_ref(), &[])).start().await;
         let api = sidecar.api(wire).await;
-        Self {
-            store,
-            api,
-            sidecar,
-            _redis: redis,
-        }
+        Self { store, api, sidecar, _redis: redis }
     }
 
     /// The same store over the other transport.
     pub async fn other_wire(&self) -> Api {
-        let other = if self.api.wire() == Wire::Http {
-            Wire::Grpc
-        } else {
-            Wire::Http
-        };
+        let other = if self.api.wire() == Wire::Http { Wire::Grpc } else { Wire::Http };
         self.sidecar.api(other).await
     }
 }

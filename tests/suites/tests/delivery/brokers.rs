@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proa_harness::{
-    Answer, Api, App, GrpcApp, Redis, Sidecar, SidecarBuilder, Verdict, Wire, component, until,
-};
+use proa_harness::{Answer, Api, App, GrpcApp, Redis, Sidecar, SidecarBuilder, Verdict, Wire, component, until};
 use serde_json::{Value, json};
 
 /// The brokers that every case runs on.
@@ -41,34 +39,19 @@ pub struct Bench {
 
 impl Bench {
     pub async fn new(broker: Broker, wire: Wire) -> Self {
-        let redis = if broker == Broker::Redis {
-            Some(Redis::start().await)
-        } else {
-            None
-        };
+        let redis = if broker == Broker::Redis { Some(Redis::start().await) } else { None };
         let app = match wire {
             Wire::Http => AnyApp::Http(App::start().await),
             Wire::Grpc => AnyApp::Grpc(GrpcApp::start().await),
         };
         let component = match &redis {
             // Short times (milliseconds), so that a redelivery is seen within a test.
-            Some(redis) => component(
-                "broker",
-                "pubsub.redis",
-                &[
-                    ("redisHost", &redis.host()),
-                    ("redeliverInterval", "200"),
-                    ("processingTimeout", "500"),
-                ],
-            ),
+            Some(redis) => {
+                component("broker", "pubsub.redis", &[("redisHost", &redis.host()), ("redeliverInterval", "200"), ("processingTimeout", "500")])
+            }
             None => component("broker", "pubsub.in-memory", &[]),
         };
-        Self {
-            broker,
-            app,
-            resources: vec![component],
-            _redis: redis,
-        }
+        Self { broker, app, resources: vec![component], _redis: redis }
     }
 
     /// A sidecar with the broker and the app, to be completed.
@@ -93,9 +76,7 @@ impl Bench {
 
     /// Starts a sidecar whose app programmatically subscribes `topic` on `path`.
     pub async fn subscribed(&self, topic: &str, path: &str) -> (Sidecar, Api) {
-        self.app.subscribe(
-            json!([{"pubsubname": "broker", "topic": topic, "routes": {"default": path}}]),
-        );
+        self.app.subscribe(json!([{"pubsubname": "broker", "topic": topic, "routes": {"default": path}}]));
         self.start(self.sidecar(), 1).await
     }
 }
@@ -105,11 +86,7 @@ impl AnyApp {
     pub fn subscribe(&self, list: Value) {
         match self {
             Self::Http(app) => app.subscribe(list),
-            Self::Grpc(app) => list
-                .as_array()
-                .expect("a list")
-                .iter()
-                .for_each(|one| app.subscribe_to(subscription(one))),
+            Self::Grpc(app) => list.as_array().expect("a list").iter().for_each(|one| app.subscribe_to(subscription(one))),
         }
     }
 
@@ -129,25 +106,17 @@ impl AnyApp {
     /// Events delivered on `path` so far.
     pub fn events(&self, path: &str) -> Vec<Event> {
         match self {
-            Self::Http(app) => app
-                .requests(path)
-                .iter()
-                .map(|request| from_envelope(&request.json()))
-                .collect(),
+            Self::Http(app) => app.requests(path).iter().map(|request| from_envelope(&request.json())).collect(),
             Self::Grpc(app) => app.events(path).into_iter().map(from_message).collect(),
         }
     }
 
     /// Waits for `count` events on `path`.
     pub async fn wait_for(&self, path: &str, count: usize) -> Vec<Event> {
-        until(
-            &format!("{count} events on {path}"),
-            Duration::from_secs(20),
-            || async {
-                let events = self.events(path);
-                (events.len() >= count).then_some(events)
-            },
-        )
+        until(&format!("{count} events on {path}"), Duration::from_secs(20), || async {
+            let events = self.events(path);
+            (events.len() >= count).then_some(events)
+        })
         .await
     }
 }
@@ -162,11 +131,7 @@ fn answer(verdict: &Verdict) -> Answer {
 }
 
 fn text(value: &Value, name: &str) -> String {
-    value
-        .get(name)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn from_envelope(event: &Value) -> Event {
@@ -180,45 +145,25 @@ fn from_envelope(event: &Value) -> Event {
 }
 
 fn from_message(event: proa_harness::protocol::runtime::v1::TopicEventRequest) -> Event {
-    let data = serde_json::from_slice(&event.data)
-        .unwrap_or_else(|_| String::from_utf8_lossy(&event.data).into_owned().into());
-    Event {
-        id: event.id,
-        topic: event.topic,
-        pubsub: event.pubsub_name,
-        kind: event.r#type,
-        data,
-    }
+    let data = serde_json::from_slice(&event.data).unwrap_or_else(|_| String::from_utf8_lossy(&event.data).into_owned().into());
+    Event { id: event.id, topic: event.topic, pubsub: event.pubsub_name, kind: event.r#type, data }
 }
 
 fn subscription(one: &Value) -> proa_harness::protocol::runtime::v1::TopicSubscription {
     use proa_harness::protocol::runtime::v1 as pb;
     let rules = one["routes"]["rules"].as_array().into_iter().flatten();
-    let rules = rules
-        .map(|rule| pb::TopicRule {
-            r#match: text(rule, "match"),
-            path: text(rule, "path"),
-        })
-        .collect();
-    let metadata: BTreeMap<String, String> = one
-        .get("metadata")
-        .map(|map| serde_json::from_value(map.clone()).expect("strings"))
-        .unwrap_or_default();
-    let bulk = one
-        .get("bulkSubscribe")
-        .map(|bulk| pb::BulkSubscribeConfig {
-            enabled: bulk["enabled"].as_bool().unwrap_or(false),
-            max_messages_count: bulk["maxMessagesCount"].as_i64().unwrap_or(0) as i32,
-            max_await_duration_ms: bulk["maxAwaitDurationMs"].as_i64().unwrap_or(0) as i32,
-        });
+    let rules = rules.map(|rule| pb::TopicRule { r#match: text(rule, "match"), path: text(rule, "path") }).collect();
+    let metadata: BTreeMap<String, String> = one.get("metadata").map(|map| serde_json::from_value(map.clone()).expect("strings")).unwrap_or_default();
+    let bulk = one.get("bulkSubscribe").map(|bulk| pb::BulkSubscribeConfig {
+        enabled: bulk["enabled"].as_bool().unwrap_or(false),
+        max_messages_count: bulk["maxMessagesCount"].as_i64().unwrap_or(0) as i32,
+        max_await_duration_ms: bulk["maxAwaitDurationMs"].as_i64().unwrap_or(0) as i32,
+    });
     pb::TopicSubscription {
         pubsub_name: text(one, "pubsubname"),
         topic: text(one, "topic"),
         metadata: metadata.into_iter().collect(),
-        routes: Some(pb::TopicRoutes {
-            rules,
-            default: text(&one["routes"], "default"),
-        }),
+        routes: Some(pb::TopicRoutes { rules, default: text(&one["routes"], "default") }),
         dead_letter_topic: text(one, "deadLetterTopic"),
         bulk_subscribe: bulk,
     }

@@ -7,11 +7,7 @@ use serde_json::json;
 
 use crate::brokers::Bench;
 
-over_every_broker!(
-    rules_choose_by_type_and_data,
-    without_a_match_and_a_default_it_is_dropped,
-    declared_rules_choose_too
-);
+over_every_broker!(rules_choose_by_type_and_data, without_a_match_and_a_default_it_is_dropped, declared_rules_choose_too);
 
 async fn rules_choose_by_type_and_data(bench: Bench) {
     for path in ["/red", "/large", "/rest"] {
@@ -28,27 +24,9 @@ async fn rules_choose_by_type_and_data(bench: Bench) {
         },
     }]));
     let (_sidecar, api) = bench.start(bench.sidecar(), 1).await;
-    api.publish(
-        "broker",
-        "orders",
-        "{\"size\": 99}",
-        "application/json",
-        &[("cloudevent.type", "red")],
-    )
-    .await
-    .expect("publish");
-    api.publish(
-        "broker",
-        "orders",
-        "{\"size\": 11}",
-        "application/json",
-        &[],
-    )
-    .await
-    .expect("publish");
-    api.publish("broker", "orders", "{\"size\": 1}", "application/json", &[])
-        .await
-        .expect("publish");
+    api.publish("broker", "orders", "{\"size\": 99}", "application/json", &[("cloudevent.type", "red")]).await.expect("publish");
+    api.publish("broker", "orders", "{\"size\": 11}", "application/json", &[]).await.expect("publish");
+    api.publish("broker", "orders", "{\"size\": 1}", "application/json", &[]).await.expect("publish");
     assert_eq!(bench.app.wait_for("/red", 1).await[0].data["size"], 99);
     assert_eq!(bench.app.wait_for("/large", 1).await[0].data["size"], 11);
     assert_eq!(bench.app.wait_for("/rest", 1).await[0].data["size"], 1);
@@ -60,25 +38,10 @@ async fn without_a_match_and_a_default_it_is_dropped(bench: Bench) {
         "pubsubname": "broker", "topic": "orders", "routes": {"rules": [{"match": "event.type == \"red\"", "path": "/red"}]},
     }]));
     let (_sidecar, api) = bench.start(bench.sidecar(), 1).await;
-    api.publish("broker", "orders", "other", "text/plain", &[])
-        .await
-        .expect("publish");
-    api.publish(
-        "broker",
-        "orders",
-        "red",
-        "text/plain",
-        &[("cloudevent.type", "red")],
-    )
-    .await
-    .expect("publish");
+    api.publish("broker", "orders", "other", "text/plain", &[]).await.expect("publish");
+    api.publish("broker", "orders", "red", "text/plain", &[("cloudevent.type", "red")]).await.expect("publish");
     assert_eq!(bench.app.wait_for("/red", 1).await[0].data, "red");
-    stays(
-        "the other event is gone",
-        Duration::from_millis(800),
-        || bench.app.events("/red").len() == 1,
-    )
-    .await;
+    stays("the other event is gone", Duration::from_millis(800), || bench.app.events("/red").len() == 1).await;
 }
 
 async fn declared_rules_choose_too(bench: Bench) {
@@ -98,18 +61,8 @@ spec:
     default: /rest
 "#;
     let (_sidecar, api) = bench.start(bench.sidecar().resource(yaml), 1).await;
-    api.publish(
-        "broker",
-        "orders",
-        "1",
-        "application/json",
-        &[("cloudevent.type", "red")],
-    )
-    .await
-    .expect("publish");
-    api.publish("broker", "orders", "2", "application/json", &[])
-        .await
-        .expect("publish");
+    api.publish("broker", "orders", "1", "application/json", &[("cloudevent.type", "red")]).await.expect("publish");
+    api.publish("broker", "orders", "2", "application/json", &[]).await.expect("publish");
     assert_eq!(bench.app.wait_for("/red", 1).await[0].data, 1);
     assert_eq!(bench.app.wait_for("/rest", 1).await[0].data, 2);
 }

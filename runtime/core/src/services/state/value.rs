@@ -91,9 +91,10 @@ pub fn items_of_json(list: &Json) -> Result<Vec<SetItem>, String> {
 fn item_of_json(item: &Json) -> Result<SetItem, String> {
     let key = item.get("key").and_then(Json::as_str).filter(|k| !k.is_empty()).ok_or("\"key\" is a required field")?;
     let value = serde_json::to_vec(item.get("value").unwrap_or(&Json::Null)).map_err(|e| e.to_string())?;
-    let metadata = item.get("metadata").and_then(Json::as_object).map(|m| {
-        m.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect::<Metadata>()
-    });
+    let metadata = item
+        .get("metadata")
+        .and_then(Json::as_object)
+        .map(|m| m.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect::<Metadata>());
     let option = |name: &str| item.get("options").and_then(|o| o.get(name)).and_then(Json::as_str).unwrap_or_default();
     Ok(SetItem {
         key: key.to_owned(),

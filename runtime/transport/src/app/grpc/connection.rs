@@ -25,7 +25,8 @@ pub(super) fn lazy(options: &RuntimeOptions) -> Result<Channel, ChannelError> {
     let port = options.app_port.ok_or_else(|| failure("the application has no port".to_owned()))?;
     let host = options.app_channel_address.trim_start_matches('[').trim_end_matches(']').to_owned();
     let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let endpoint = Endpoint::from_shared(format!("http://{authority}")).map_err(|error| failure(format!("invalid app address {authority}: {error}")))?;
+    let endpoint =
+        Endpoint::from_shared(format!("http://{authority}")).map_err(|error| failure(format!("invalid app address {authority}: {error}")))?;
     let tls = (options.app_protocol == AppProtocol::Grpcs).then(|| tls(&host)).transpose().map_err(|error| failure(error.to_string()))?;
     let connector = tower::service_fn(move |_: Uri| {
         let (host, tls) = (host.clone(), tls.clone());

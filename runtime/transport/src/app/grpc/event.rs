@@ -70,9 +70,7 @@ fn converted(value: &Json) -> Value {
         Json::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN)),
         Json::String(text) => Kind::StringValue(text.clone()),
         Json::Array(items) => Kind::ListValue(ListValue { values: items.iter().map(converted).collect() }),
-        Json::Object(fields) => {
-            Kind::StructValue(Struct { fields: fields.iter().map(|(name, value)| (name.clone(), converted(value))).collect() })
-        }
+        Json::Object(fields) => Kind::StructValue(Struct { fields: fields.iter().map(|(name, value)| (name.clone(), converted(value))).collect() }),
     };
     Value { kind: Some(kind) }
 }

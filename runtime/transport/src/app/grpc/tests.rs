@@ -1,12 +1,12 @@
 use super::*;
-use proa_model::Metadata;
-use proa_protocol::runtime::v1::topic_event_response::TopicEventResponseStatus;
-use proa_core::app::{Rule, Source};
 use proa_core::AppProtocol;
+use proa_core::app::{Rule, Source};
 use proa_core::metrics::MetricsOptions;
+use proa_model::Metadata;
 use proa_protocol::common::v1::{InvokeRequest, InvokeResponse};
 use proa_protocol::runtime::v1::app_callback_health_check_server::{AppCallbackHealthCheck, AppCallbackHealthCheckServer};
 use proa_protocol::runtime::v1::app_callback_server::{AppCallback, AppCallbackServer};
+use proa_protocol::runtime::v1::topic_event_response::TopicEventResponseStatus;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use tokio::net::TcpListener;
@@ -33,7 +33,10 @@ impl AppCallback for Fake {
         let routed = pb::TopicSubscription {
             pubsub_name: "p".into(),
             topic: "t".into(),
-            routes: Some(pb::TopicRoutes { rules: vec![pb::TopicRule { r#match: "event.type == 'a'".into(), path: "/a".into() }], default: "/d".into() }),
+            routes: Some(pb::TopicRoutes {
+                rules: vec![pb::TopicRule { r#match: "event.type == 'a'".into(), path: "/a".into() }],
+                default: "/d".into(),
+            }),
             ..pb::TopicSubscription::default()
         };
         let plain = pb::TopicSubscription { pubsub_name: "p".into(), topic: "u".into(), ..pb::TopicSubscription::default() };

@@ -59,11 +59,8 @@ pub fn verdict(event: &Value, status: StatusCode, body: &[u8]) -> Result<Deliver
 /// The answer to an event of a binding. One that asks for nothing goes back to the component as it is.
 pub fn binding(status: StatusCode, body: Bytes) -> Result<BindingReply, ChannelError> {
     if !status.is_success() {
-        let message = format!(
-            "fails to send binding event to http app channel, status code: {} body: {}",
-            status.as_u16(),
-            String::from_utf8_lossy(&body)
-        );
+        let message =
+            format!("fails to send binding event to http app channel, status code: {} body: {}", status.as_u16(), String::from_utf8_lossy(&body));
         return Err(ChannelError { status: Some(status.as_u16()), message });
     }
     let parsed: Option<Value> = serde_json::from_slice(&body).ok();
@@ -170,7 +167,10 @@ mod tests {
         }
         let error = said(500, "boom").unwrap_err();
         assert_eq!(error.status, Some(500));
-        assert_eq!(error.message, "retriable error returned from app while processing pub/sub event 1, topic: t, body: boom. status code returned: 500");
+        assert_eq!(
+            error.message,
+            "retriable error returned from app while processing pub/sub event 1, topic: t, body: boom. status code returned: 500"
+        );
     }
 
     #[test]
@@ -193,7 +193,11 @@ mod tests {
     fn bindings_may_ask_for_more() {
         let plain = binding(StatusCode::OK, Bytes::from_static(b"{\"a\":1}")).unwrap();
         assert_eq!(plain.data.as_deref(), Some(b"{\"a\":1}".as_slice()));
-        let asking = binding(StatusCode::OK, Bytes::from_static(br#"{"storeName":"s","state":[{"key":"k"}],"to":["x"],"concurrency":"parallel","data":{"b": 1}}"#)).unwrap();
+        let asking = binding(
+            StatusCode::OK,
+            Bytes::from_static(br#"{"storeName":"s","state":[{"key":"k"}],"to":["x"],"concurrency":"parallel","data":{"b": 1}}"#),
+        )
+        .unwrap();
         assert_eq!((asking.store_name.as_str(), asking.to.len(), asking.data.as_deref()), ("s", 1, Some(b"{\"b\":1}".as_slice())));
         assert!(binding(StatusCode::NO_CONTENT, Bytes::new()).unwrap().data.is_none());
         assert!(binding(StatusCode::INTERNAL_SERVER_ERROR, Bytes::new()).is_err());

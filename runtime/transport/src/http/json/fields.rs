@@ -38,8 +38,9 @@ impl<'a> Fields<'a> {
         let Some(fields) = self.read::<Fields<'a>>(name, place, "map[string]string")? else { return Ok(None) };
         let mut pairs = proa_model::Metadata::new();
         for (key, value) in &fields.0 {
-            let text: Option<String> = serde_json::from_str(value.get())
-                .map_err(|_| Mismatch(format!("json: cannot unmarshal {} into Go struct field {place}.{name} of type string", kind(value.get().as_bytes()))))?;
+            let text: Option<String> = serde_json::from_str(value.get()).map_err(|_| {
+                Mismatch(format!("json: cannot unmarshal {} into Go struct field {place}.{name} of type string", kind(value.get().as_bytes())))
+            })?;
             pairs.push((key.clone().into_owned(), text.unwrap_or_default()));
         }
         Ok(Some(pairs))

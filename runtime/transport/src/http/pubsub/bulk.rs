@@ -22,7 +22,8 @@ pub fn read(body: &Bytes, broker: &str, topic: &str, app_id: &str) -> Result<Vec
         let id = fields.text("entryId", PLACE).map_err(wrong)?.unwrap_or_default();
         let content_type = fields.text("contentType", PLACE).map_err(wrong)?.unwrap_or_default();
         let metadata = fields.pairs("metadata", PLACE).map_err(wrong)?.unwrap_or_default();
-        let data = event(fields.raw("event").unwrap_or("null"), &content_type).map_err(|why| pubsub::marshal_envelope(broker, topic, app_id, &why))?;
+        let data =
+            event(fields.raw("event").unwrap_or("null"), &content_type).map_err(|why| pubsub::marshal_envelope(broker, topic, app_id, &why))?;
         if id.is_empty() || !ids.insert(id.clone()) {
             return Err(pubsub::marshal_events(broker, topic, app_id, "entryId is duplicated or not present for entry"));
         }
