@@ -112,7 +112,7 @@ async fn blocks_without_components_say_so() {
 
     let publish = pb::BulkPublishRequest { pubsub_name: "p".into(), topic: "t".into(), entries: vec![Default::default()], ..Default::default() };
     let publish = client.bulk_publish_event(publish).await.unwrap_err();
-    assert_eq!((publish.code(), reason(&publish).as_str()), (Code::FailedPrecondition, "DAPR_PUBSUB_NOT_CONFIGURED"));
+    assert_eq!((publish.code(), reason(&publish).as_str()), (Code::InvalidArgument, "DAPR_PUBSUB_NOT_FOUND"));
 
     let secret = client.get_secret(pb::GetSecretRequest::default()).await.unwrap_err();
     assert_eq!((secret.code(), secret.message()), (Code::FailedPrecondition, "secret store is not configured"));

@@ -49,7 +49,7 @@ async fn the_stream_has_no_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn load_never_returns() {
-    refused("load stalls", store("", "a"), store("load", "b"), "did not return").await;
+    refused("load stalls", store("", "a"), store("load", "b"), "did not answer").await;
 }
 
 /// A resource that is new and fails at once has no old generation; what is wrong is told all the same.

@@ -70,16 +70,17 @@ fn go_text(value: &Json) -> String {
     }
 }
 
-/// Go reads every JSON number as a float64 and prints large ones with an exponent.
+/// Go reads every JSON number as a float64 and prints those of seven digits and more, and very small ones, with an exponent.
 fn go_number(n: &serde_json::Number) -> String {
     let Some(f) = n.as_f64() else { return n.to_string() };
-    if f != 0.0 && (f.abs() >= 1e21 || f.abs() < 1e-4) {
-        let text = format!("{f:e}");
-        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));
-        return format!("{mantissa}e{sign}{digits:0>2}");
+    let text = format!("{f:e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let power: i32 = exponent.parse().unwrap_or(0);
+    if (-4..=5).contains(&power) || f == 0.0 {
+        return format!("{f}");
     }
-    format!("{f}")
+    let sign = if power < 0 { '-' } else { '+' };
+    format!("{mantissa}e{sign}{:02}", power.unsigned_abs())
 }
 
 /// Items as the state API takes them in JSON.
