@@ -3,6 +3,7 @@
 //! Up to the moment when a slot takes the new generation nothing has changed for callers; any failure before it leaves the old
 //! generation serving and is told in the log, in a metric and in the metadata API.
 
+mod attempts;
 mod swap;
 
 use crate::metrics::SwapOutcome;
@@ -10,6 +11,7 @@ use crate::options::RuntimeOptions;
 use crate::prepare::{Prepared, prepare};
 use crate::runtime::Runtime;
 use crate::slots::Slot;
+use attempts::Attempts;
 use futures::future::join_all;
 use proa_host::manifest::Kind;
 use proa_resources::component::Component;
@@ -24,6 +26,9 @@ use tokio_util::sync::CancellationToken;
 /// How long a component must be absent to count as removed.
 const ABSENCE: Duration = Duration::from_millis(300);
 
+/// How long a pass waits for a change before it goes on without it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What reconciliation remembers.
 pub struct Reconciler {
     options: LoadOptions,
@@ -32,6 +37,7 @@ pub struct Reconciler {
     pub stop: CancellationToken,
     /// One pass at a time.
     pass: tokio::sync::Mutex<()>,
+    attempts: Attempts,
 }
 
 impl Reconciler {
@@ -41,16 +47,16 @@ impl Reconciler {
             app_id: options.app_id.clone(),
             namespace: options.namespace_set.then(|| options.namespace.clone()),
         };
-        Self { options: load, snapshot: Mutex::default(), stop: CancellationToken::new(), pass: tokio::sync::Mutex::new(()) }
+        Self { options: load, snapshot: Mutex::default(), stop: CancellationToken::new(), pass: tokio::sync::Mutex::new(()), attempts: Attempts::default() }
     }
 
     pub fn current(&self) -> Arc<Snapshot> {
         self.snapshot.lock().map(|s| s.clone()).unwrap_or_default()
     }
 
-    fn keep(&self, snapshot: Snapshot) {
+    fn keep(&self, snapshot: Arc<Snapshot>) {
         if let Ok(mut current) = self.snapshot.lock() {
-            *current = Arc::new(snapshot);
+            *current = snapshot;
         }
     }
 }
@@ -75,7 +81,7 @@ pub async fn load(runtime: &Arc<Runtime>) -> Result<(), String> {
         outcome?;
     }
     warn_of_secret_scopes(runtime);
-    runtime.reconciler.keep(snapshot);
+    runtime.reconciler.keep(Arc::new(snapshot));
     Ok(())
 }
 
@@ -187,6 +193,7 @@ pub fn watch(runtime: &Arc<Runtime>) {
         loop {
             tokio::select! {
                 _ = watcher.changed() => {}
+                () = runtime_.reconciler.attempts.wanted() => {}
                 () = stop.cancelled() => return,
             }
             tokio::select! {
@@ -232,19 +239,17 @@ pub async fn reconcile(runtime: &Arc<Runtime>) {
     if let Some(text) = snapshot.duplicate_text(ResourceKind::Component) {
         tracing::error!(target: "dapr.runtime.hotreload", "failed to load resources from disk: {text}");
     }
+    let snapshot = Arc::new(snapshot);
     let (first, rest) = in_order(&snapshot);
-    for component in first.into_iter().chain(rest) {
-        if !denied(runtime, component) {
-            // The log and the slot have the reason; the old generation serves on.
-            let _ = apply(runtime, component, &snapshot).await;
-        }
-    }
+    change(runtime, first, &snapshot).await;
+    change(runtime, rest, &snapshot).await;
     for component in snapshot.components.iter().filter(|c| !read_names.contains(&c.name)) {
         keeps_serving(runtime, component, &snapshot);
     }
     for slot in runtime.slots.all() {
-        if !snapshot.components.iter().any(|c| c.name == slot.name) {
+        if !snapshot.components.iter().any(|c| c.name == slot.name) && runtime.reconciler.attempts.begin(&slot.name) {
             swap::remove(runtime, &slot).await;
+            runtime.reconciler.attempts.end(&slot.name, false);
         }
     }
     runtime.reconciler.keep(snapshot);
@@ -252,6 +257,25 @@ pub async fn reconcile(runtime: &Arc<Runtime>) {
         crate::input::start_all(runtime).await;
         crate::delivery::start_all(runtime).await;
     }
+}
+
+/// Changes components side by side. What takes long goes on by itself.
+async fn change(runtime: &Arc<Runtime>, components: Vec<&Component>, snapshot: &Arc<Snapshot>) {
+    let over = CancellationToken::new();
+    let mut attempts = Vec::new();
+    for component in components {
+        if denied(runtime, component) || !runtime.reconciler.attempts.begin(&component.name) {
+            continue;
+        }
+        let (runtime_, component, snapshot, over) = (runtime.clone(), component.clone(), snapshot.clone(), over.clone());
+        attempts.push(runtime.tasks.spawn(async move {
+            // The log and the slot have the reason of a failure; the old generation serves on.
+            let done = apply(&runtime_, &component, &snapshot).await;
+            runtime_.reconciler.attempts.end(&component.name, done.is_ok() && over.is_cancelled());
+        }));
+    }
+    let _ = tokio::time::timeout(PATIENCE, join_all(attempts)).await;
+    over.cancel();
 }
 
 /// A component whose file cannot be read any more goes on as it was; that is told once.

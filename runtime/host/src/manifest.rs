@@ -262,7 +262,7 @@ const COMMON: [&str; 16] = [
 ];
 
 fn unknown(manifest: &Manifest, name: &str) -> String {
-    let near = manifest.metadata.iter().map(|f| (crate::start::distance(&f.name.to_lowercase(), &name.to_lowercase()), &f.name)).min();
+    let near = manifest.metadata.iter().map(|f| (strsim::levenshtein(&f.name.to_lowercase(), &name.to_lowercase()), &f.name)).min();
     match near.filter(|(d, _)| *d <= 4) {
         Some((_, near)) => format!("metadata {name}: no such field; the nearest is {near}"),
         None => format!("metadata {name}: no such field"),

@@ -171,7 +171,7 @@ impl Host {
     }
 
     fn hint(&self, component_type: &str) -> String {
-        let near = self.catalogue.types().map(|t| (distance(t, component_type), t)).min().filter(|(d, _)| *d <= 3);
+        let near = self.catalogue.types().map(|t| (strsim::levenshtein(t, component_type), t)).min().filter(|(d, _)| *d <= 3);
         near.map(|(_, t)| format!("; did you mean {t}?")).unwrap_or_default()
     }
 
@@ -222,8 +222,8 @@ impl Host {
         unsafe { Component::deserialize_file(&self.engine, path) }
     }
 
-    /// Starts a generation; `snapshot` is the state of the one before.
-    pub async fn start(&self, module: Arc<Module>, spec: &StartSpec, snapshot: Option<Vec<u8>>) -> Result<Arc<Generation>, StartError> {
+    /// Starts a generation.
+    pub async fn start(&self, module: Arc<Module>, spec: &StartSpec) -> Result<Arc<Generation>, StartError> {
         for warning in crate::manifest::check(&module.manifest, &spec.properties, spec.strict).map_err(StartError::Metadata)? {
             tracing::warn!(target: "proa.host", component = %spec.name, "{warning}");
         }
@@ -250,25 +250,6 @@ impl Host {
             call_timeout: spec.call_timeout.unwrap_or(CALL_TIMEOUT),
             stats: spec.stats.clone(),
         };
-        Ok(Generation::start(plan, snapshot).await?)
+        Ok(Generation::start(plan).await?)
     }
-}
-
-/// Levenshtein distance, for suggestions.
-pub(crate) fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut previous = i;
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (cb, up) in b.iter().zip(row.iter().skip(1)) {
-            let cost = (previous + usize::from(ca != *cb)).min(up + 1).min(left + 1);
-            previous = *up;
-            left = cost;
-            next.push(cost);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }

@@ -8,7 +8,7 @@ pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
     let wanted = name.to_lowercase();
     let mut best: Option<(usize, &'c str)> = None;
     for candidate in candidates {
-        let steps = distance(&wanted, &candidate.to_lowercase());
+        let steps = strsim::levenshtein(&wanted, &candidate.to_lowercase());
         let longer = wanted.chars().count().max(candidate.chars().count());
         let allowed = if longer < 4 { 1 } else { (longer / 3).max(2) };
         if steps <= allowed && best.is_none_or(|(least, _)| steps < least) {
@@ -16,27 +16,6 @@ pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         }
     }
     best.map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein distance in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (cell, y) in row.iter_mut().skip(1).zip(&b) {
-            let cost = usize::from(x != *y);
-            let next = (diagonal + cost).min(*cell + 1).min(left + 1);
-            diagonal = *cell;
-            *cell = next;
-            left = next;
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -49,13 +28,5 @@ mod tests {
         assert_eq!(nearest("Componnet", ["Component", "Configuration"]), Some("Component"));
         assert_eq!(nearest("RESOURCE-PATH", ["resources-path", "config"]), Some("resources-path"));
         assert_eq!(nearest("kubernetes", ["spec", "auth"]), None);
-    }
-
-    #[test]
-    fn distances_are_symmetric_and_exact() {
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("sitting", "kitten"), 3);
-        assert_eq!(distance("same", "same"), 0);
     }
 }

@@ -9,6 +9,7 @@ mod peer;
 mod renew;
 mod sentry;
 mod spiffe;
+mod trusting;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests;
@@ -16,6 +17,7 @@ mod tests;
 pub use renew::Security;
 pub use sentry::IdentityOptions;
 pub use spiffe::{InvalidId, SpiffeId};
+pub use trusting::trusting;
 
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;

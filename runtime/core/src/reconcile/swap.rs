@@ -93,7 +93,7 @@ async fn replace(runtime: &Runtime, slot: &Slot, prepared: Prepared, found: &Fou
     }
     // What one type keeps in itself means nothing to another.
     let carried = old.filter(|o| o.prepared.component.type_ == prepared.component.type_ && carries(o, &module));
-    let generation = runtime.host.start(module, &spec, None).await.map_err(|e| e.to_string())?;
+    let generation = runtime.host.start(module, &spec).await.map_err(|e| e.to_string())?;
     if let Some(old) = carried {
         // Callers wait only from here on: an init that takes its time is no business of theirs.
         let state = hand_over(slot, old).await?;

@@ -69,7 +69,7 @@ pub struct AppConnectionInfo {
 pub struct ActorRuntimeInfo {
     pub runtime_status: &'static str,
     pub host_ready: bool,
-    pub placement: String,
+    pub placement: &'static str,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -184,7 +184,7 @@ pub fn get(runtime: &Runtime) -> Info {
         subscriptions: subscriptions.collect(),
         http_endpoints: snapshot.http_endpoints.iter().map(|e| Named { name: e.name().to_owned() }).collect(),
         app_connection_properties: app_connection(runtime),
-        actor_runtime: ActorRuntimeInfo { runtime_status: "DISABLED", host_ready: false, placement: String::new() },
+        actor_runtime: ActorRuntimeInfo { runtime_status: "DISABLED", host_ready: false, placement: "placement: disconnected" },
         scheduler_addresses: options.scheduler_addresses.clone(),
         resiliencies: snapshot.resiliencies.iter().map(|r| Named { name: r.name().to_owned() }).collect(),
     }

@@ -47,7 +47,7 @@ fn response(info: Info) -> pb::GetMetadataResponse {
         actor_runtime: Some(pb::ActorRuntime {
             runtime_status: pb::actor_runtime::ActorRuntimeStatus::from_str_name(info.actor_runtime.runtime_status).unwrap_or_default().into(),
             host_ready: info.actor_runtime.host_ready,
-            placement: info.actor_runtime.placement,
+            placement: info.actor_runtime.placement.to_owned(),
             ..pb::ActorRuntime::default()
         }),
         scheduler,

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::guests::{annotated, sidecar};
 use crate::process::{generation, percentile, resident, swapped, tail};
-use crate::swaps;
+use crate::{events, swaps};
 
 const PUBLISHERS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(20);
@@ -47,7 +47,7 @@ async fn publish(api: Api, signals: Arc<Signals>) -> Tally {
         }
         let times = if signals.swapping.load(Ordering::Relaxed) { &mut tally.swapping } else { &mut tally.rest };
         times.push(begun.elapsed());
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(if events() > 0 { PAUSE / 10 } else { PAUSE }).await;
     }
     tally
 }
@@ -75,6 +75,9 @@ async fn ledger(case: &str, sidecar: &Sidecar, arrived: &Arrived, mut change: im
     signals.swapping.store(true, Ordering::Relaxed);
     for number in 1..=swaps() {
         change(number).await;
+    }
+    while signals.next.load(Ordering::Relaxed) < events() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     signals.stop.store(true, Ordering::Relaxed);
     let mut all = Tally::default();

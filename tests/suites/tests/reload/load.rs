@@ -1,7 +1,7 @@
 //! Load on a state store, and the ledger of it: every write that was acknowledged must be read back, at once and at the end.
 //!
-//! Workers write and read keys of their own over HTTP and gRPC in turn, with a pause of a few milliseconds, so that a small
-//! machine has time left for what is under test.
+//! Workers write and read keys of their own over HTTP and gRPC in turn: a few with a pause of some milliseconds, so that a small
+//! machine has time left for what is under test, or as many as `PROA_CLIENTS` says without any pause.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use proa_harness::{Api, Item, Sidecar, Wire};
 use tokio::task::JoinHandle;
 
 use crate::process::{percentile, resident, tail};
-use crate::swaps;
+use crate::{clients, swaps};
 
 const WORKERS: usize = 6;
 /// Keys of one worker.
@@ -20,6 +20,8 @@ const KEYS: u64 = 40;
 const PAUSE: Duration = Duration::from_millis(4);
 /// How long the load runs before the first change.
 const REST: Duration = Duration::from_millis(800);
+/// The same when latencies are what is looked for.
+const LONG_REST: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 struct Signals {
@@ -52,11 +54,11 @@ impl Load {
     pub async fn on(sidecar: &Sidecar, store: &str) -> Self {
         let signals = Arc::new(Signals::default());
         let mut workers = Vec::new();
-        for number in 0..WORKERS {
+        for number in 0..clients().unwrap_or(WORKERS) {
             let api = sidecar.api(Wire::BOTH[number % 2]).await;
             workers.push(tokio::spawn(work(api, store.to_owned(), format!("worker-{number}"), signals.clone())));
         }
-        tokio::time::sleep(REST).await;
+        tokio::time::sleep(if clients().is_some() { LONG_REST } else { REST }).await;
         Self { signals, workers }
     }
 
@@ -132,7 +134,9 @@ async fn work(api: Api, store: String, name: String, signals: Arc<Signals>) -> T
         tally.check(&api, &store, &key, ledger.get(&key)).await;
         let times = if signals.swapping.load(Ordering::Relaxed) { &mut tally.swapping } else { &mut tally.rest };
         times.extend([written - begun, written.elapsed()]);
-        tokio::time::sleep(PAUSE).await;
+        if clients().is_none() {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
     for (key, value) in &ledger {
         tally.check(&api, &store, key, Some(value)).await;
