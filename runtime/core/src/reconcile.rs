@@ -102,7 +102,7 @@ async fn start(runtime: &Arc<Runtime>, component: &Component, snapshot: &Snapsho
     if denied(runtime, component) {
         return Ok(());
     }
-    let Err(cause) = apply(runtime, component, snapshot).await else { return Ok(()) };
+    let Err(cause) = apply(runtime, component, snapshot, &CancellationToken::new()).await else { return Ok(()) };
     if component.ignore_errors {
         tracing::error!(target: "dapr.runtime.processor", "Ignoring error processing component: process component {} error: {cause}", component.name);
         return Ok(());
@@ -122,7 +122,7 @@ fn denied(runtime: &Runtime, component: &Component) -> bool {
 }
 
 /// Brings one slot in line with its resource: starts it, swaps it, or leaves it when nothing changed.
-async fn apply(runtime: &Arc<Runtime>, component: &Component, snapshot: &Snapshot) -> Result<(), String> {
+async fn apply(runtime: &Arc<Runtime>, component: &Component, snapshot: &Snapshot, superseded: &CancellationToken) -> Result<(), String> {
     let kind = Kind::of_type(&component.type_).ok_or_else(|| format!("incorrect type {}", component.type_))?;
     let slot = match runtime.slots.named(&component.name) {
         Some(slot) if slot.kind == kind => slot,
@@ -136,7 +136,7 @@ async fn apply(runtime: &Arc<Runtime>, component: &Component, snapshot: &Snapsho
     };
     let outcome = async {
         let prepared = prepare(runtime, component).await?;
-        swap::swap(runtime, &slot, prepared, snapshot).await
+        swap::swap(runtime, &slot, prepared, snapshot, superseded).await
     }
     .await;
     match outcome {
@@ -247,7 +247,7 @@ pub async fn reconcile(runtime: &Arc<Runtime>) {
         keeps_serving(runtime, component, &snapshot);
     }
     for slot in runtime.slots.all() {
-        if !snapshot.components.iter().any(|c| c.name == slot.name) && runtime.reconciler.attempts.begin(&slot.name) {
+        if !snapshot.components.iter().any(|c| c.name == slot.name) && runtime.reconciler.attempts.begin(&slot.name, None).is_some() {
             swap::remove(runtime, &slot).await;
             runtime.reconciler.attempts.end(&slot.name, false);
         }
@@ -264,13 +264,14 @@ async fn change(runtime: &Arc<Runtime>, components: Vec<&Component>, snapshot: &
     let over = CancellationToken::new();
     let mut attempts = Vec::new();
     for component in components {
-        if denied(runtime, component) || !runtime.reconciler.attempts.begin(&component.name) {
+        if denied(runtime, component) {
             continue;
         }
+        let Some(superseded) = runtime.reconciler.attempts.begin(&component.name, Some(component)) else { continue };
         let (runtime_, component, snapshot, over) = (runtime.clone(), component.clone(), snapshot.clone(), over.clone());
         attempts.push(runtime.tasks.spawn(async move {
             // The log and the slot have the reason of a failure; the old generation serves on.
-            let done = apply(&runtime_, &component, &snapshot).await;
+            let done = apply(&runtime_, &component, &snapshot, &superseded).await;
             runtime_.reconciler.attempts.end(&component.name, done.is_ok() && over.is_cancelled());
         }));
     }

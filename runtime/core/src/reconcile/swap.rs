@@ -16,6 +16,7 @@ use proa_resources::{Snapshot, is_truthy};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 const INIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long calls may take to come back before a component's own state is carried over.
@@ -38,7 +39,13 @@ pub fn named_module(component: &Component) -> Option<PathBuf> {
 }
 
 /// See the module's text.
-pub async fn swap(runtime: &Runtime, slot: &Slot, prepared: Prepared, snapshot: &Snapshot) -> Result<Done, String> {
+pub async fn swap(
+    runtime: &Runtime,
+    slot: &Slot,
+    prepared: Prepared,
+    snapshot: &Snapshot,
+    superseded: &CancellationToken,
+) -> Result<Done, String> {
     let named = named_module(&prepared.component);
     let files: Vec<PathBuf> = snapshot.modules.iter().map(|m| m.path.clone()).collect();
     let component = &prepared.component;
@@ -52,7 +59,7 @@ pub async fn swap(runtime: &Runtime, slot: &Slot, prepared: Prepared, snapshot: 
         slot.settle();
         return Ok(Done::Same);
     }
-    let outcome = replace(runtime, slot, prepared, &found, old.as_deref()).await;
+    let outcome = replace(runtime, slot, prepared, &found, old.as_deref(), superseded).await;
     let series = runtime.metrics().guest(&slot.name, &component_type);
     match outcome {
         Ok(current) => {
@@ -80,7 +87,14 @@ pub fn stamps(generation: &Generation) -> Vec<Option<String>> {
     generation.grants().files.iter().map(|f| std::fs::read(f).ok().map(|b| proa_host::module::digest(&b))).collect()
 }
 
-async fn replace(runtime: &Runtime, slot: &Slot, prepared: Prepared, found: &Found, old: Option<&Current>) -> Result<Arc<Current>, String> {
+async fn replace(
+    runtime: &Runtime,
+    slot: &Slot,
+    prepared: Prepared,
+    found: &Found,
+    old: Option<&Current>,
+    superseded: &CancellationToken,
+) -> Result<Arc<Current>, String> {
     let module = runtime.host.load(found).await.map_err(|e| e.to_string())?;
     if module.kind() != slot.kind {
         return Err(format!("module {} is of kind {}, not {}", module.path.display(), module.kind(), slot.kind));
@@ -93,7 +107,10 @@ async fn replace(runtime: &Runtime, slot: &Slot, prepared: Prepared, found: &Fou
     }
     // What one type keeps in itself means nothing to another.
     let carried = old.filter(|o| o.prepared.component.type_ == prepared.component.type_ && carries(o, &module));
-    let generation = runtime.host.start(module, &spec).await.map_err(|e| e.to_string())?;
+    let generation = tokio::select! {
+        started = runtime.host.start(module, &spec) => started.map_err(|e| e.to_string())?,
+        () = superseded.cancelled() => return Err("given up while it started: the resource has changed again".into()),
+    };
     if let Some(old) = carried {
         // Callers wait only from here on: an init that takes its time is no business of theirs.
         let state = hand_over(slot, old).await?;
