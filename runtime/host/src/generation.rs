@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use supervise::{Seat, replace, watch};
+use supervise::{Seat, install, replace, watch};
 use tokio::sync::Semaphore;
 use wasmtime::component::Accessor;
 
@@ -87,6 +87,7 @@ pub struct Generation {
     pub(crate) plan: Arc<Plan>,
     seats: Vec<Arc<Seat>>,
     facts: Facts,
+    released: AtomicBool,
 }
 
 impl Generation {
@@ -104,7 +105,7 @@ impl Generation {
             watch(&plan, &seat);
             seats.push(seat);
         }
-        Ok(Arc::new(Self { plan, seats, facts }))
+        Ok(Arc::new(Self { plan, seats, facts, released: AtomicBool::new(false) }))
     }
 
     pub fn identity(&self) -> &Identity {
@@ -131,6 +132,7 @@ impl Generation {
     }
     /// Closes the instances now, calls or none; what is called afterwards is told that it did not begin.
     pub async fn release(&self) {
+        self.released.store(true, Ordering::Release);
         for seat in &self.seats {
             let line = seat.line.load_full();
             let (over, empty) = (line.over.clone(), Line::new().0);
@@ -139,6 +141,16 @@ impl Generation {
             drop(line);
             // The guest's own close is bounded; this is not longer.
             let _ = tokio::time::timeout(Duration::from_secs(3), over.cancelled()).await;
+        }
+    }
+    /// Starts the instances again that were released for a successor which did not come.
+    pub async fn revive(&self) {
+        if !self.released.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        for seat in &self.seats {
+            install(&self.plan, seat, None).await;
+            watch(&self.plan, seat);
         }
     }
     /// Drops the instances with whatever they are doing.

@@ -71,6 +71,9 @@ pub async fn swap(
             Ok(done)
         }
         Err(why) => {
+            if let Some(old) = &old {
+                old.generation.revive().await;
+            }
             slot.resume();
             Err(why)
         }

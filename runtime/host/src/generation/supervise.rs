@@ -61,7 +61,8 @@ async fn ended(line: &Weak<Line>) {
     over.cancelled().await;
 }
 
-async fn install(plan: &Arc<Plan>, seat: &Arc<Seat>, snapshot: Option<Vec<u8>>) {
+/// Puts a new instance into a seat and waits until it can be called, or is known to fail.
+pub(super) async fn install(plan: &Arc<Plan>, seat: &Arc<Seat>, snapshot: Option<Vec<u8>>) {
     plan.stats.restarts.fetch_add(1, Ordering::Relaxed);
     let (line, ready) = launch(plan, snapshot);
     // Calls queue at the new instance while it starts.

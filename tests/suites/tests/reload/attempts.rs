@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use proa_harness::{against_dapr, component};
+use proa_harness::{against_dapr, component, until};
 
 use crate::guests::{annotated, sidecar, with_guest};
-use crate::process::{generation, swapped};
+use crate::load::Load;
+use crate::modules::rebuilt;
+use crate::process::{generation, swapped, told};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hanging_init_does_not_delay_others() {
@@ -29,4 +31,29 @@ async fn a_hanging_init_does_not_delay_others() {
     sidecar.write_resource("slow.yaml", &annotated(&slow(""), &[("test/revision", "2")]));
     swapped(&sidecar, "slow", first).await;
     assert!(begun.elapsed() < Duration::from_secs(30), "the change after the hanging one took {:?}", begun.elapsed());
+}
+
+/// A backend that admits one holder: the old generation is stopped first, and serves again when its successor does not start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exclusive_component_comes_back_after_a_failed_change() {
+    if against_dapr() {
+        return;
+    }
+    let work = tempfile::tempdir().expect("work");
+    let module = work.path().join("exclusive.wasm");
+    rebuilt("hostile-state", "hostile-state", &module, |manifest| manifest["exclusive"] = true.into());
+    let yaml = |metadata: &[(&str, &str)]| {
+        annotated(&component("store", "state.hostile", metadata), &[("proa.dev/module", &module.display().to_string())])
+    };
+    let sidecar = sidecar().resource_file("store.yaml", yaml(&[])).start().await;
+    let load = Load::on(&sidecar, "store").await;
+    load.swapping();
+    let first = generation(&sidecar, "store").await;
+    sidecar.write_resource("store.yaml", &yaml(&[("init", "fail")]));
+    let refused = async || told(&sidecar, "store", "error").await;
+    until("the refusal", Duration::from_secs(15), || async { refused().await }).await;
+    assert_eq!(generation(&sidecar, "store").await, first);
+    sidecar.write_resource("store.yaml", &yaml(&[("mark", "C")]));
+    swapped(&sidecar, "store", first).await;
+    load.end().await.flawless("exclusive component", 2, &sidecar);
 }
