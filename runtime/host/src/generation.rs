@@ -82,12 +82,17 @@ pub(crate) struct Plan {
     pub stats: Arc<Stats>,
 }
 
+/// What a generation needs to serve again after it was closed for a successor.
+struct Released {
+    state: Option<Vec<u8>>,
+}
+
 /// See the module's text.
 pub struct Generation {
     pub(crate) plan: Arc<Plan>,
     seats: Vec<Arc<Seat>>,
     facts: Facts,
-    released: AtomicBool,
+    released: Mutex<Option<Released>>,
 }
 
 impl Generation {
@@ -105,7 +110,7 @@ impl Generation {
             watch(&plan, &seat);
             seats.push(seat);
         }
-        Ok(Arc::new(Self { plan, seats, facts, released: AtomicBool::new(false) }))
+        Ok(Arc::new(Self { plan, seats, facts, released: Mutex::default() }))
     }
 
     pub fn identity(&self) -> &Identity {
@@ -131,8 +136,11 @@ impl Generation {
         self.seats.iter().all(|s| s.line.load().load.load(Ordering::Relaxed) == 0)
     }
     /// Closes the instances now, calls or none; what is called afterwards is told that it did not begin.
-    pub async fn release(&self) {
-        self.released.store(true, Ordering::Release);
+    /// `state` is what `save` gave before, for `revive`.
+    pub async fn release(&self, state: Option<Vec<u8>>) {
+        if let Ok(mut released) = self.released.lock() {
+            *released = Some(Released { state });
+        }
         for seat in &self.seats {
             let line = seat.line.load_full();
             let (over, empty) = (line.over.clone(), Line::new().0);
@@ -145,11 +153,9 @@ impl Generation {
     }
     /// Starts the instances again that were released for a successor which did not come.
     pub async fn revive(&self) {
-        if !self.released.swap(false, Ordering::AcqRel) {
-            return;
-        }
+        let Some(released) = self.released.lock().ok().and_then(|mut r| r.take()) else { return };
         for seat in &self.seats {
-            install(&self.plan, seat, None).await;
+            install(&self.plan, seat, released.state.clone()).await;
             watch(&self.plan, seat);
         }
     }

@@ -103,20 +103,22 @@ async fn replace(
         return Err(format!("module {} is of kind {}, not {}", module.path.display(), module.kind(), slot.kind));
     }
     let spec = spec(runtime, slot, &prepared)?;
-    if let Some(old) = old
-        && module.manifest.exclusive
-    {
-        exclusive(slot, old).await?;
-    }
     // What one type keeps in itself means nothing to another.
     let carried = old.filter(|o| o.prepared.component.type_ == prepared.component.type_ && carries(o, &module));
+    let saved = match old {
+        Some(old) if module.manifest.exclusive => exclusive(slot, old, carried.is_some()).await?,
+        _ => None,
+    };
     let generation = tokio::select! {
         started = runtime.host.start(module, &spec) => started.map_err(|e| e.to_string())?,
         () = superseded.cancelled() => return Err("given up while it started: the resource has changed again".into()),
     };
     if let Some(old) = carried {
-        // Callers wait only from here on: an init that takes its time is no business of theirs.
-        let state = hand_over(slot, old).await?;
+        let state = match saved {
+            Some(state) => state,
+            // Callers wait only from here on: an init that takes its time is no business of theirs.
+            None => hand_over(slot, old).await?,
+        };
         generation.restore(state).await.map_err(|e| format!("cannot take over the state of the previous generation: {e}"))?;
     }
     let stamps = stamps(&generation);
@@ -139,13 +141,18 @@ async fn hand_over(slot: &Slot, old: &Current) -> Result<Vec<u8>, String> {
     }
 }
 
-/// A backend that admits one holder: callers wait while one is stopped and the other started.
-async fn exclusive(slot: &Slot, old: &Current) -> Result<(), String> {
-    if !slot.pause(PAUSE).await {
-        return Err(format!("calls did not end within {}s", PAUSE.as_secs()));
-    }
-    old.generation.release().await;
-    Ok(())
+/// A backend that admits one holder: callers wait while one is stopped and the other started. The state is what is carried over.
+async fn exclusive(slot: &Slot, old: &Current, carries: bool) -> Result<Option<Vec<u8>>, String> {
+    let state = if carries {
+        Some(hand_over(slot, old).await?)
+    } else {
+        if !slot.pause(PAUSE).await {
+            return Err(format!("calls did not end within {}s", PAUSE.as_secs()));
+        }
+        None
+    };
+    old.generation.release(state.clone()).await;
+    Ok(state)
 }
 
 fn spec(runtime: &Runtime, slot: &Slot, prepared: &Prepared) -> Result<StartSpec, String> {
