@@ -8,7 +8,7 @@ mod parse;
 pub mod table;
 
 use parse::Given;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Why the sidecar cannot start with these arguments.
@@ -114,7 +114,7 @@ pub struct SidecarFlags {
     pub listen_addresses: Vec<String>,
     /// Folder for sockets that replace the API's ports.
     pub unix_domain_socket: Option<PathBuf>,
-    /// Resources folders; empty means no resources (see [`self_hosted_paths`]).
+    /// Resources folders; empty means no resources.
     pub resources_paths: Vec<PathBuf>,
     /// Configuration files, or in Kubernetes the name of a Configuration.
     pub config: Vec<String>,
@@ -186,19 +186,6 @@ impl SidecarFlags {
         let given = Given::read(args)?;
         check::build(given, &env)
     }
-
-    /// Whether the command only prints or waits.
-    pub fn is_query(&self) -> bool {
-        self.version || self.build_info || self.wait
-    }
-}
-
-/// Where a self-hosted installation keeps resources and configuration in a home folder, as far as they exist. The
-/// sidecar itself loads nothing without being told; commands that start it for a person use these.
-pub fn self_hosted_paths(home: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
-    let folder = home.join(".dapr");
-    let existing = |path: PathBuf| if path.exists() { vec![path] } else { Vec::new() };
-    (existing(folder.join("components")), existing(folder.join("config.yaml")))
 }
 
 #[cfg(test)]

@@ -212,12 +212,6 @@ impl LogHandle {
         tracing::callsite::rebuild_interest_cache();
     }
 
-    /// The level in force.
-    #[must_use]
-    pub fn level(&self) -> LogLevel {
-        self.0.level()
-    }
-
     /// Applies all of `options`, as after a restart of the sidecar inside the process.
     ///
     /// # Errors
