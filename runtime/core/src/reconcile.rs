@@ -152,7 +152,6 @@ async fn apply(runtime: &Arc<Runtime>, component: &Component, snapshot: &Snapsho
             Ok(())
         }
         Err(cause) => {
-            slot.failed(&cause);
             if slot.peek().is_some() {
                 runtime.metrics().guest(&slot.name, &component.type_).swap(SwapOutcome::Refused);
             }
@@ -160,6 +159,8 @@ async fn apply(runtime: &Arc<Runtime>, component: &Component, snapshot: &Snapsho
             // Both layers of Dapr's own wrapping are part of what people search for.
             let wrapped = format!("[INIT_COMPONENT_FAILURE]: initialization error occurred for {}: {cause}", component.log_name());
             tracing::error!(target: "dapr.runtime.processor", "Failed to init component {}: {wrapped}", component.log_name());
+            // Last: whoever sees it in the metadata API finds it in the log and in the metrics too.
+            slot.failed(&cause);
             Err(format!("[INIT_COMPONENT_FAILURE]: initialization error occurred for {}: {wrapped}", component.log_name()))
         }
     }

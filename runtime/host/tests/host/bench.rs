@@ -55,7 +55,7 @@ impl Bench {
             call_timeout: Some(Duration::from_secs(2)),
             stats: stats.clone(),
         };
-        self.host.start(module, &spec, None).await.expect("started")
+        self.host.start(module, &spec).await.expect("started")
     }
 }
 
