@@ -5,6 +5,7 @@ use crate::ctx::{Ctx, Limits};
 use crate::driver::{CallError, Line, once, serve};
 use crate::exports::Exports;
 use crate::grants::Grants;
+use crate::kinds::nameresolution::SelfInfo;
 use crate::manifest::{Abi, Kind};
 use crate::module::Module;
 use crate::wit::exports::proa::component::lifecycle::{Config, InitError, Property};
@@ -72,6 +73,7 @@ pub(crate) struct Plan {
     pub grants: Arc<Grants>,
     pub limits: Limits,
     pub init_timeout: Duration,
+    pub announce: Option<SelfInfo>,
     pub call_timeout: Duration,
     pub stats: Arc<Stats>,
 }
@@ -329,6 +331,10 @@ async fn make(plan: &Plan, snapshot: Option<Vec<u8>>) -> Result<Live, InstanceEr
             InitError::Property((name, why)) => InstanceError::Property(name, why),
             InitError::Unavailable(why) | InitError::Other(why) => InstanceError::Init(why),
         })?;
+    }
+    if let (Some(me), Some(resolver)) = (plan.announce.clone(), &exports.resolver) {
+        let announced = once(&mut store, async |accessor| resolver.call_announce(accessor, me).await).await.map_err(trap)?;
+        announced.map_err(|e| InstanceError::Init(crate::kinds::nameresolution::text(e)))?;
     }
     let facts = crate::kinds::facts(&mut store, &exports).await.map_err(trap)?;
     if let (Some(bytes), Some(snapshot)) = (snapshot, &exports.snapshot) {

@@ -100,6 +100,16 @@ fn host_address() -> String {
     variable("DAPR_HOST_IP").unwrap_or_else(|| probe().unwrap_or_else(|_| "127.0.0.1".into()))
 }
 
+/// Where peers reach this sidecar: on the one address that it listens on for them, or else on the machine's.
+pub fn peers_address(listening: &str, host: &str) -> String {
+    let bare = listening.trim().trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<std::net::IpAddr>() {
+        Ok(address) if !address.is_unspecified() => bare.to_owned(),
+        Err(_) if bare.eq_ignore_ascii_case("localhost") => "127.0.0.1".to_owned(),
+        _ => host.to_owned(),
+    }
+}
+
 /// Variables that components may refer to, besides those of the process.
 pub fn environment(flags: &SidecarFlags, options: &RuntimeOptions) -> BTreeMap<String, String> {
     let app_port = options.app_port.map(|p| p.to_string()).unwrap_or_default();
