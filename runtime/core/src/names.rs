@@ -8,6 +8,7 @@
 mod addresses;
 mod cache;
 mod component;
+pub mod machine;
 mod mdns;
 mod settings;
 

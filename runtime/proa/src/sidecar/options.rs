@@ -90,14 +90,9 @@ fn protocol(protocol: FlagProtocol) -> AppProtocol {
     }
 }
 
-/// `DAPR_HOST_IP`, or the address that a datagram out of this machine would come from; nothing is sent.
+/// `DAPR_HOST_IP`, or the machine's address.
 fn host_address() -> String {
-    let probe = || -> std::io::Result<String> {
-        let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
-        socket.connect("192.0.2.1:9")?;
-        Ok(socket.local_addr()?.ip().to_string())
-    };
-    variable("DAPR_HOST_IP").unwrap_or_else(|| probe().unwrap_or_else(|_| "127.0.0.1".into()))
+    variable("DAPR_HOST_IP").unwrap_or_else(|| proa_core::names::machine::address().to_string())
 }
 
 /// Where peers reach this sidecar: on the one address that it listens on for them, or else on the machine's.
