@@ -146,6 +146,12 @@ impl Resolver for Component {
     }
 }
 
+/// Where there is no port, it is the one that gRPC takes for granted.
+fn with_port(address: String) -> String {
+    let host = address.rsplit_once(']').map_or(address.as_str(), |(_, rest)| rest);
+    if host.contains(':') { address } else { format!("{address}:443") }
+}
+
 impl Inner {
     fn addresses(&self) -> MutexGuard<'_, Addresses> {
         self.addresses.lock().unwrap_or_else(PoisonError::into_inner)
@@ -156,8 +162,8 @@ impl Inner {
         let mut attempts = 0;
         loop {
             match self.call(key).await {
-                Ok(Ok(mut addresses)) => {
-                    addresses.retain(|address| !address.is_empty());
+                Ok(Ok(addresses)) => {
+                    let addresses: Vec<String> = addresses.into_iter().filter(|address| !address.is_empty()).map(with_port).collect();
                     if addresses.is_empty() {
                         if attempts == EMPTY {
                             self.addresses().remove(key);
@@ -191,6 +197,18 @@ impl Inner {
                 answer => return answer.map_err(|e| e.to_string()),
             }
             lease.generation.ready().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_port;
+
+    #[test]
+    fn addresses_get_a_port() {
+        for (given, wanted) in [("a:1", "a:1"), ("a.b", "a.b:443"), ("[::1]:2", "[::1]:2"), ("[::1]", "[::1]:443")] {
+            assert_eq!(with_port(given.into()), wanted);
         }
     }
 }

@@ -107,15 +107,26 @@ pub fn peers_address(listening: &str, host: &str) -> String {
 
 /// Variables that components may refer to, besides those of the process.
 pub fn environment(flags: &SidecarFlags, options: &RuntimeOptions) -> BTreeMap<String, String> {
-    let app_port = options.app_port.map(|p| p.to_string()).unwrap_or_default();
+    let ports = Ports { http: options.http_port, grpc: options.grpc_port, internal: options.internal_grpc_port, metrics: options.metrics_port };
+    variables(flags, &ports, options.host_address.clone())
+}
+
+/// The same before anything is bound, for the Configuration: a port that is yet to be found is the one that will be tried first.
+pub fn early_environment(flags: &SidecarFlags) -> BTreeMap<String, String> {
+    let internal = flags.internal_grpc_port.unwrap_or_else(|| stable_internal_port(&flags.app_id));
+    let ports = Ports { http: flags.http_port, grpc: flags.grpc_port, internal, metrics: flags.metrics_port };
+    variables(flags, &ports, host_address())
+}
+
+fn variables(flags: &SidecarFlags, ports: &Ports, host_address: String) -> BTreeMap<String, String> {
     [
-        ("APP_ID", options.app_id.clone()),
-        ("APP_PORT", app_port),
-        ("HOST_ADDRESS", options.host_address.clone()),
-        ("DAPR_PORT", options.internal_grpc_port.to_string()),
-        ("DAPR_HTTP_PORT", options.http_port.to_string()),
-        ("DAPR_GRPC_PORT", options.grpc_port.to_string()),
-        ("DAPR_METRICS_PORT", options.metrics_port.to_string()),
+        ("APP_ID", flags.app_id.clone()),
+        ("APP_PORT", flags.app_port.map(|p| p.to_string()).unwrap_or_default()),
+        ("HOST_ADDRESS", host_address),
+        ("DAPR_PORT", ports.internal.to_string()),
+        ("DAPR_HTTP_PORT", ports.http.to_string()),
+        ("DAPR_GRPC_PORT", ports.grpc.to_string()),
+        ("DAPR_METRICS_PORT", ports.metrics.to_string()),
         ("DAPR_PROFILE_PORT", flags.profile_port.to_string()),
     ]
     .into_iter()

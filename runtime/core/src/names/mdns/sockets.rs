@@ -118,6 +118,8 @@ async fn readable(socket: Option<&UdpSocket>) -> io::Result<&UdpSocket> {
 async fn send(socket: &UdpSocket, chosen: io::Result<()>, message: &[u8], group: SocketAddr, interface: impl std::fmt::Display) {
     if chosen.is_ok()
         && let Err(error) = socket.send_to(message, group).await
+        // The loopback has no route for groups of IPv6.
+        && error.kind() != io::ErrorKind::NetworkUnreachable
     {
         tracing::debug!(target: LOG, "mDNS over {interface}: {error}");
     }
