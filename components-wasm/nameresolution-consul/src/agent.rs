@@ -82,8 +82,7 @@ impl Agent {
     /// The same, once it differs from what it was at `index`; with the new index.
     pub async fn follow(&self, service: &str, index: u64) -> Result<(u64, Vec<Instance>), Failure> {
         let wait = self.query.wait.or(self.client.wait).unwrap_or(WAIT);
-        let path =
-            format!("/v1/health/service/{}?passing=1&index={index}&wait={}ms{}", escape(service), wait.as_millis(), self.query.parameters);
+        let path = format!("/v1/health/service/{}?passing=1&index={index}&wait={}ms{}", escape(service), wait.as_millis(), self.query.parameters);
         // Consul adds a sixteenth at most.
         let (index, body) = self.ask(Method::GET, &path, None, None, wait + wait / 8 + DEADLINE).await?;
         Ok((index, self.instances(&body)?))

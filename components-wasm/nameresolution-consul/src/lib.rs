@@ -73,11 +73,8 @@ impl Resolver for Consul {
     async fn resolve(&self, request: Request) -> Result<Vec<String>, Error> {
         let app_id = &request.app_id;
         let known = self.follower.as_ref().map(|f| f.get(&self.agent, app_id)).unwrap_or_default();
-        let instances = if known.is_empty() {
-            self.agent.find(app_id).await.map_err(|e| failure(e, "failed to query healthy consul services"))?
-        } else {
-            known
-        };
+        let instances =
+            if known.is_empty() { self.agent.find(app_id).await.map_err(|e| failure(e, "failed to query healthy consul services"))? } else { known };
         if instances.is_empty() {
             return Err(Error::NotFound(format!("no healthy services found with AppID '{app_id}'")));
         }

@@ -165,12 +165,9 @@ fn query(p: &Properties) -> Result<Query, InitError> {
             add(parameter, value);
         }
     }
-    for (field, parameter, value) in [
-        ("allowStale", "stale", ""),
-        ("requireConsistent", "consistent", ""),
-        ("localOnly", "local-only", "true"),
-        ("connect", "connect", "true"),
-    ] {
+    for (field, parameter, value) in
+        [("allowStale", "stale", ""), ("requireConsistent", "consistent", ""), ("localOnly", "local-only", "true"), ("connect", "connect", "true")]
+    {
         if flag(field) {
             add(parameter, value);
         }

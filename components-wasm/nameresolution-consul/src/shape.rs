@@ -156,11 +156,14 @@ mod tests {
 
     #[test]
     fn names_become_consuls() {
-        let given = json!([{"name": "n", "checkid": "c", "HTTP": "http://a", "args": ["x"], "tlsSkipVerify": false, "header": {"X-a": ["1"]}, "odd": 1}]);
+        let given =
+            json!([{"name": "n", "checkid": "c", "HTTP": "http://a", "args": ["x"], "tlsSkipVerify": false, "header": {"X-a": ["1"]}, "odd": 1}]);
         let wanted = json!([{"Name": "n", "CheckID": "c", "HTTP": "http://a", "ScriptArgs": ["x"], "Header": {"X-a": ["1"]}}]);
         assert_eq!(read(&given.to_string(), &CHECKS, "checks").unwrap(), Some(wanted));
-        let nested = json!({"name": "a", "connect": {"sidecarService": {"name": "b", "port": 3, "proxy": {"config": {"Any": 1}}}}, "weights": {"passing": 1}});
-        let wanted = json!({"Name": "a", "Connect": {"SidecarService": {"Name": "b", "Port": 3, "Proxy": {"Config": {"Any": 1}}}}, "Weights": {"Passing": 1}});
+        let nested =
+            json!({"name": "a", "connect": {"sidecarService": {"name": "b", "port": 3, "proxy": {"config": {"Any": 1}}}}, "weights": {"passing": 1}});
+        let wanted =
+            json!({"Name": "a", "Connect": {"SidecarService": {"Name": "b", "Port": 3, "Proxy": {"Config": {"Any": 1}}}}, "Weights": {"Passing": 1}});
         assert_eq!(read(&nested.to_string(), &REGISTRATION, "r").unwrap(), Some(wanted));
         assert_eq!(read("null", &REGISTRATION, "r").unwrap(), None);
     }

@@ -7,8 +7,8 @@ use proa_sdk::component::{Component, Config, InitError};
 use proa_sdk::nameresolution::{Error, Request, SelfInfo, resolver::Resolver};
 use proa_sdk::net::{self, join_host_port, split_host_port};
 use proa_sdk::properties::invalid;
-use proa_sdk::{Properties, log};
 use proa_sdk::wasip3::sockets::types::IpSocketAddress;
+use proa_sdk::{Properties, log};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use template::{Fields, Template};
 

@@ -44,13 +44,7 @@ struct Inner {
 }
 
 /// Starts the component and lets it announce this sidecar.
-pub async fn start(
-    runtime: &Arc<Runtime>,
-    name: &str,
-    version: &str,
-    configuration: &Value,
-    address: &str,
-) -> Result<Arc<dyn Resolver>, Failure> {
+pub async fn start(runtime: &Arc<Runtime>, name: &str, version: &str, configuration: &Value, address: &str) -> Result<Arc<dyn Resolver>, Failure> {
     let options = runtime.options();
     let component_type = format!("nameresolution.{}", name.to_lowercase());
     let asked = if is_first(version) { super::VERSION.to_owned() } else { version.to_lowercase() };

@@ -3,10 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 /// Addresses that no machine has; nothing is sent to them.
-const NOWHERE: [SocketAddr; 2] = [
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 80),
-    SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 80),
-];
+const NOWHERE: [SocketAddr; 2] =
+    [SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 80), SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 80)];
 
 /// Where a datagram out of this machine would come from; without a route the best address of an interface; on a machine that has nothing
 /// but itself, the loopback.
@@ -24,7 +22,12 @@ fn source(to: SocketAddr) -> Option<IpAddr> {
 
 fn best() -> Option<IpAddr> {
     let all = if_addrs::get_if_addrs().unwrap_or_default();
-    all.iter().map(|i| i.ip()).filter(|ip| !is_translation(ip)).filter_map(|ip| Some((rank(&ip)?, ip))).min_by_key(|(rank, _)| *rank).map(|(_, ip)| ip)
+    all.iter()
+        .map(|i| i.ip())
+        .filter(|ip| !is_translation(ip))
+        .filter_map(|ip| Some((rank(&ip)?, ip)))
+        .min_by_key(|(rank, _)| *rank)
+        .map(|(_, ip)| ip)
 }
 
 /// Addresses that stand for an IPv4 network behind IPv6 only; nobody reaches them.

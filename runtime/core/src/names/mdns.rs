@@ -65,13 +65,8 @@ impl Mdns {
         let sockets = Sockets::open()?;
         let (questions, asked) = mpsc::channel(QUEUE);
         let (shared, stop) = (Arc::new(Shared::default()), CancellationToken::new());
-        let task = Task {
-            shared: shared.clone(),
-            sockets,
-            asked: HashMap::new(),
-            heard: None,
-            service: Service::new(app_id, hostname, address, port),
-        };
+        let task =
+            Task { shared: shared.clone(), sockets, asked: HashMap::new(), heard: None, service: Service::new(app_id, hostname, address, port) };
         tracing::info!(target: LOG, "local service entry announced: {app_id} -> {address}:{port}");
         let task = tokio::spawn(task.run(asked, stop.clone()));
         Ok(Self { shared, questions, stop, task: Mutex::new(Some(task)) })

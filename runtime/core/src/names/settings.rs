@@ -44,10 +44,7 @@ mod tests {
         let configuration = json!({"Client": {"address": "a:1", "deeper": {"x": true}}, "meta": {"k": "v"}, "tags": ["t", 2], "nothing": null});
         let flat = flatten(&configuration, &manifest).unwrap();
         let pair = |n: &str, v: &str| (n.to_owned(), v.to_owned());
-        assert_eq!(
-            flat,
-            [pair("Client.address", "a:1"), pair("Client.deeper.x", "true"), pair("meta", r#"{"k":"v"}"#), pair("tags", r#"["t",2]"#)]
-        );
+        assert_eq!(flat, [pair("Client.address", "a:1"), pair("Client.deeper.x", "true"), pair("meta", r#"{"k":"v"}"#), pair("tags", r#"["t",2]"#)]);
         assert!(flatten(&Value::Null, &manifest).unwrap().is_empty());
         assert!(flatten(&json!("text"), &manifest).is_err());
     }
