@@ -83,7 +83,8 @@ async fn start(flags: &SidecarFlags) -> Result<(Arc<Runtime>, Servers), String> 
     let paths: Vec<PathBuf> = flags.config.iter().map(PathBuf::from).collect();
     let known = options::early_environment(flags);
     let variable = |name: &str| known.get(name).cloned().or_else(|| std::env::var(name).ok());
-    let configuration = proa_resources::configuration::load_configuration_with(&paths, &variable).map_err(|e| format!("error loading configuration: {e}"))?;
+    let configuration =
+        proa_resources::configuration::load_configuration_with(&paths, &variable).map_err(|e| format!("error loading configuration: {e}"))?;
     for warning in &configuration.warnings {
         tracing::warn!(target: "dapr.runtime", "configuration: {warning}");
     }
