@@ -3,8 +3,10 @@
 
 use crate::settings::Settings;
 use proa_sdk::InitError;
-use proa_sdk::sqlite::{self, Connection, Options, Outcome, Statement, Value, statement};
+use proa_sdk::sqlite::{self, Connection, Outcome, Statement, Value, statement};
 use proa_sdk::state::Error;
+use sqlite_core::settings::Common;
+use sqlite_core::text;
 use std::time::Duration;
 
 /// Schema steps; the row `migrations` of the metadata table counts how many were taken.
@@ -13,14 +15,6 @@ const SCHEMA: i64 = 1;
 pub struct Database {
     connection: Connection,
     timeout: Duration,
-}
-
-/// The text of a failure of the database.
-fn text(error: &sqlite::Error) -> String {
-    match error {
-        sqlite::Error::UnexpectedChanges(index) => format!("statement {index} changed an unexpected number of rows"),
-        sqlite::Error::Denied(t) | sqlite::Error::Busy(t) | sqlite::Error::Constraint(t) | sqlite::Error::Other(t) => t.clone(),
-    }
 }
 
 fn failure(error: sqlite::Error) -> Error {
@@ -34,28 +28,11 @@ fn failure(error: sqlite::Error) -> Error {
 
 impl Database {
     pub async fn open(settings: &Settings) -> Result<Self, InitError> {
-        let database = Self { connection: Self::connect(settings).await?, timeout: settings.timeout };
+        let Common { location, timeout, busy_timeout, wal } = &settings.common;
+        let database = Self { connection: sqlite_core::connect(location, *wal, *busy_timeout, *timeout).await?, timeout: *timeout };
         let migrated = database.migrate(&settings.table, &settings.metadata_table).await;
         migrated.map_err(|e| InitError::Other(format!("failed to perform migrations: {e}")))?;
         Ok(database)
-    }
-
-    async fn connect(settings: &Settings) -> Result<Connection, InitError> {
-        let failed = |e: sqlite::Error| match e {
-            sqlite::Error::Denied(t) => InitError::Property(("connectionString".into(), t)),
-            other => InitError::Unavailable(format!("failed to ping: {}", text(&other))),
-        };
-        let options = Options {
-            read_only: settings.location.read_only,
-            wal: settings.wal,
-            busy_timeout_ms: u32::try_from(settings.busy_timeout.as_millis()).unwrap_or(u32::MAX),
-        };
-        let opened = proa_sdk::time::timeout(settings.timeout, Connection::open(settings.location.path.clone(), options)).await;
-        let connection = opened.ok_or_else(|| InitError::Unavailable("failed to ping: context deadline exceeded".into()))?.map_err(failed)?;
-        for pragma in &settings.location.pragmas {
-            connection.execute_plain(statement(format!("PRAGMA {pragma}"), Vec::new())).await.map_err(failed)?;
-        }
-        Ok(connection)
     }
 
     async fn migrate(&self, table: &str, metadata: &str) -> Result<(), String> {

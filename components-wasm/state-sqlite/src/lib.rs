@@ -4,7 +4,6 @@
 
 mod cleanup;
 mod database;
-mod location;
 mod rows;
 mod settings;
 mod snapshot;
@@ -31,14 +30,12 @@ struct Sqlite {
 impl Component for Sqlite {
     async fn init(config: Config) -> Result<Self, InitError> {
         let settings = Settings::read(&(&config).into())?;
-        if settings.location.other_lock {
-            proa_sdk::log::warn("the connection string asks for a _txlock other than 'immediate'; every write is immediate nevertheless");
-        }
+        settings.common.warn();
         let database = Rc::new(Database::open(&settings).await?);
         if let Some(interval) = settings.cleanup {
             cleanup::start(&database, settings.table.clone(), settings.metadata_table, interval);
         }
-        Ok(Self { database, table: settings.table, memory: settings.location.memory })
+        Ok(Self { database, table: settings.table, memory: settings.common.location.memory })
     }
 }
 

@@ -38,7 +38,7 @@ impl Counts {
 impl Runtime {
     /// Every series as Prometheus reads them.
     pub fn render_metrics(&self) -> String {
-        for slot in self.slots.all() {
+        for slot in self.slots.all().into_iter().chain(self.resolver.get().cloned()) {
             let Some(current) = slot.peek() else { continue };
             let series = self.metrics().guest(&slot.name, &current.prepared.component.type_);
             let now = Counts::of(&slot.stats);

@@ -1,19 +1,27 @@
 //! Where other applications are: from an application id to the address of its sidecar.
 //!
-//! Without configuration, sidecars find one another by multicast DNS. A look-up that is cached costs one lock; any other waits a second
-//! at most. It fails with the words that the caller reads.
+//! Without configuration, sidecars find one another by multicast DNS, which is part of the sidecar: it is there in every process, and
+//! needs sockets that no component is lent. Any other resolver is a component that `spec.nameResolution` of the Configuration names. It
+//! announces this sidecar when it starts and takes that back when it is closed. A look-up that is cached costs one lock. It fails with
+//! the words that the caller reads.
 
+mod addresses;
 mod cache;
+mod component;
+pub mod machine;
 mod mdns;
+mod settings;
 
 pub use mdns::Mdns;
 
-use crate::options::RuntimeOptions;
+use crate::runtime::Runtime;
 use futures::future::BoxFuture;
-use proa_resources::Configuration;
 use std::sync::Arc;
 
 const LOG: &str = "dapr.runtime";
+/// What Dapr takes when the Configuration says nothing.
+const DEFAULT: &str = "mdns";
+const VERSION: &str = "v1";
 
 /// Finds sidecars.
 pub trait Resolver: Send + Sync {
@@ -28,22 +36,45 @@ pub trait Resolver: Send + Sync {
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
+/// Why there is no resolver.
+enum Failure {
+    /// Nothing implements it.
+    Creation(String),
+    Init(String),
+}
+
 /// Announces this sidecar at `address` and its port for peers, and begins to find others. None when that is not possible: the sidecar
 /// runs on, but can call no other application.
-pub fn start(configuration: &Configuration, options: &RuntimeOptions, address: &str) -> Option<Arc<dyn Resolver>> {
-    let component = configuration.name_resolution.as_ref().map_or("", |n| n.component.as_str());
-    if !matches!(component, "" | "mdns") {
-        tracing::warn!(target: LOG, "failed to init name resolution: couldn't find name resolver {component}/v1");
-        return None;
-    }
-    match Mdns::start(&options.app_id, &options.hostname, address, options.internal_grpc_port) {
-        Ok(mdns) => {
-            tracing::info!(target: LOG, "Initialized name resolution to mdns");
-            Some(Arc::new(mdns))
+pub async fn start(runtime: &Arc<Runtime>, address: &str) -> Option<Arc<dyn Resolver>> {
+    let configuration = runtime.configuration();
+    let wanted = configuration.name_resolution.clone().unwrap_or_default();
+    let name = if wanted.component.is_empty() { DEFAULT } else { &wanted.component };
+    let version = if wanted.version.is_empty() { VERSION } else { &wanted.version };
+    let started = if name.eq_ignore_ascii_case(DEFAULT) && is_first(version) {
+        mdns(runtime, address)
+    } else {
+        component::start(runtime, name, version, &wanted.configuration, address).await
+    };
+    let (kind, reason, why) = match started {
+        Ok(resolver) => {
+            tracing::info!(target: LOG, "Initialized name resolution to {name}");
+            return Some(resolver);
         }
-        Err(error) => {
-            tracing::warn!(target: LOG, "failed to init name resolution: {error}");
-            None
-        }
-    }
+        Err(Failure::Creation(why)) => ("CREATE_COMPONENT_FAILURE", "creation", why),
+        Err(Failure::Init(why)) => ("INIT_COMPONENT_FAILURE", "init", why),
+    };
+    runtime.metrics().component_init_failed("nameResolution", reason, name);
+    tracing::error!(target: LOG, "[{kind}]: initialization error occurred for nr ({name}/{version}): {why}");
+    None
+}
+
+/// Dapr takes these for the same version.
+fn is_first(version: &str) -> bool {
+    matches!(version.to_lowercase().as_str(), "" | "v0" | "v1")
+}
+
+fn mdns(runtime: &Runtime, address: &str) -> Result<Arc<dyn Resolver>, Failure> {
+    let options = runtime.options();
+    let mdns = Mdns::start(&options.app_id, &options.hostname, address, options.internal_grpc_port).map_err(|e| Failure::Init(e.to_string()))?;
+    Ok(Arc::new(mdns))
 }

@@ -90,6 +90,11 @@ async fn read(runtime: &Runtime) -> Snapshot {
     tokio::task::spawn_blocking(move || proa_resources::load(&options)).await.unwrap_or_default()
 }
 
+/// The modules that lie in the resources folders, for what is started before the components.
+pub async fn modules(runtime: &Runtime) -> Vec<PathBuf> {
+    read(runtime).await.modules.iter().map(|m| m.path.clone()).collect()
+}
+
 /// Secret stores first, those without references to other secret stores before the others: everything else may refer to them.
 fn in_order(snapshot: &Snapshot) -> (Vec<&Component>, Vec<&Component>) {
     let (mut stores, rest): (Vec<_>, Vec<_>) = snapshot.components.iter().partition(|c| Kind::of_type(&c.type_) == Some(Kind::SecretStores));

@@ -9,7 +9,7 @@ use crate::metrics::{HttpOptions, Metrics, MetricsError, MetricsOptions, Rule, R
 use crate::names::Resolver;
 use crate::options::RuntimeOptions;
 use crate::reconcile::{self, Reconciler};
-use crate::slots::Slots;
+use crate::slots::{Slot, Slots};
 use proa_host::Host;
 use proa_host::manifest::Kind;
 use proa_host::middleware::{BoxError, Lease as StageLease, Pipeline, Service, Stage};
@@ -43,6 +43,8 @@ pub struct Runtime {
     pub(crate) targets: Targets,
     pub(crate) app: OnceLock<Arc<dyn AppChannel>>,
     pub(crate) neighbours: OnceLock<Neighbours>,
+    /// The name resolver, when it is a component.
+    pub(crate) resolver: OnceLock<Arc<Slot>>,
     pub(crate) deliveries: Deliveries,
     pub(crate) inputs: Inputs,
     pub(crate) reconciler: Reconciler,
@@ -78,6 +80,7 @@ impl Runtime {
             targets: Targets::default(),
             app: OnceLock::new(),
             neighbours: OnceLock::new(),
+            resolver: OnceLock::new(),
             deliveries: Deliveries::default(),
             inputs: Inputs::default(),
             reconciler,

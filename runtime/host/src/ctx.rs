@@ -85,7 +85,7 @@ impl Ctx {
     }
 
     fn new(identity: &Arc<Identity>, grants: &Arc<Grants>, limits: Limits, stats: &Arc<Stats>) -> wasmtime::Result<Self> {
-        let reach = Arc::new(Reach::new(grants.tcp.clone(), grants.any_address));
+        let reach = Arc::new(Reach::of(grants));
         let log = GuestLog::new(identity.clone(), stats.clone());
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(Stderr::new(log.clone())).stderr(Stderr::new(log.clone()));

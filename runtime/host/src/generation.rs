@@ -8,6 +8,7 @@ use crate::ctx::{Ctx, Limits};
 use crate::driver::{CallError, Line};
 use crate::exports::Exports;
 use crate::grants::Grants;
+use crate::kinds::nameresolution::SelfInfo;
 use crate::manifest::{Abi, Kind};
 use crate::module::Module;
 use crate::wit::exports::proa::component::lifecycle::{Config, Property};
@@ -78,6 +79,7 @@ pub(crate) struct Plan {
     pub grants: Arc<Grants>,
     pub limits: Limits,
     pub init_timeout: Duration,
+    pub announce: Option<SelfInfo>,
     pub call_timeout: Duration,
     pub stats: Arc<Stats>,
 }
@@ -250,7 +252,6 @@ impl Generation {
         restored.await.map_err(|e| e.to_string())?
     }
 }
-
 impl Plan {
     pub(crate) fn config(identity: &Identity, app_id: &str, namespace: &str, properties: &[(String, String)]) -> Config {
         Config {

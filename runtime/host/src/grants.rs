@@ -58,12 +58,15 @@ pub struct Grants {
     /// Paths of databases; `:memory:` is always granted.
     pub databases: Vec<PathBuf>,
     pub environment: bool,
+    /// Any name may be looked up.
+    pub lookup: bool,
 }
 
 impl Grants {
     /// What `properties` imply under the schema of `manifest`, and `allow_hosts` (`host:port`, comma separated) adds.
     pub fn derive(manifest: &Manifest, properties: &[(String, String)], allow_hosts: Option<&str>) -> Result<Self, String> {
-        let mut grants = Self { environment: manifest.grants.contains(&StaticGrant::Environment), ..Self::default() };
+        let has = |grant| manifest.grants.contains(&grant);
+        let mut grants = Self { environment: has(StaticGrant::Environment), lookup: has(StaticGrant::Lookup), ..Self::default() };
         for field in &manifest.metadata {
             let set: Vec<&str> = properties
                 .iter()
@@ -86,8 +89,10 @@ impl Grants {
         match field.grant {
             Some(GrantKind::Tcp) => {
                 for part in value.split(',').filter(|p| !p.trim().is_empty()) {
+                    // A scheme before the address, and a slash after it, are common.
+                    let address = part.split_once("://").map_or(part, |(_, rest)| rest).trim_end_matches('/');
                     let endpoint =
-                        Endpoint::parse(part, field.default_port).ok_or_else(|| format!("metadata {}: {part:?} is not host:port", field.name))?;
+                        Endpoint::parse(address, field.default_port).ok_or_else(|| format!("metadata {}: {part:?} is not host:port", field.name))?;
                     self.tcp.push(endpoint);
                 }
             }
@@ -118,12 +123,18 @@ pub fn database_path(text: &str) -> Option<PathBuf> {
 pub struct Reach {
     endpoints: Vec<Endpoint>,
     any_address: bool,
+    any_name: bool,
     resolved: Mutex<HashSet<SocketAddr>>,
 }
 
 impl Reach {
     pub fn new(endpoints: Vec<Endpoint>, any_address: bool) -> Self {
-        Self { endpoints, any_address, resolved: Mutex::default() }
+        Self { endpoints, any_address, any_name: any_address, resolved: Mutex::default() }
+    }
+
+    /// What the grants open.
+    pub fn of(grants: &Grants) -> Self {
+        Self { any_name: grants.any_address || grants.lookup, ..Self::new(grants.tcp.clone(), grants.any_address) }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -131,7 +142,7 @@ impl Reach {
     }
 
     pub fn may_resolve(&self, name: &str) -> bool {
-        self.any_address || self.endpoints.iter().any(|e| e.host.eq_ignore_ascii_case(name))
+        self.any_name || self.endpoints.iter().any(|e| e.host.eq_ignore_ascii_case(name))
     }
 
     /// Remembers what a granted name stands for.
@@ -183,6 +194,9 @@ mod tests {
         assert!(reach.may_connect("127.0.0.1:5".parse().unwrap()));
         reach.learn("other", &["10.0.0.1".parse().unwrap()]);
         assert!(!reach.may_connect("10.0.0.1:5".parse().unwrap()));
+        assert!(!reach.may_resolve("other"));
+        let lookup = Reach::of(&Grants { lookup: true, ..Grants::default() });
+        assert!(lookup.may_resolve("other") && !lookup.may_connect("10.0.0.1:5".parse().unwrap()));
     }
 
     #[test]

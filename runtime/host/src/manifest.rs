@@ -146,6 +146,8 @@ pub enum Abi {
 pub enum StaticGrant {
     /// The environment of the sidecar, less its own tokens.
     Environment,
+    /// Looking up any name, without connecting anywhere.
+    Lookup,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

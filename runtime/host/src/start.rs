@@ -6,6 +6,7 @@ use crate::ctx::{Ctx, Limits};
 use crate::exports::Indices;
 use crate::generation::{Generation, Identity, InstanceError, Plan, Stats};
 use crate::grants::Grants;
+use crate::kinds::nameresolution::SelfInfo;
 use crate::manifest::{Abi, Manifest};
 use crate::module::{Module, ModuleError, ModuleFile};
 use std::collections::HashMap;
@@ -54,6 +55,8 @@ pub struct StartSpec {
     /// `proa.dev/instances`, for the synchronous ABI.
     pub instances: Option<u32>,
     pub init_timeout: Duration,
+    /// What a name resolver announces of this sidecar, in every new instance once `init` has returned.
+    pub announce: Option<SelfInfo>,
     /// `proa.dev/call-timeout`.
     pub call_timeout: Option<Duration>,
     pub stats: Arc<Stats>,
@@ -247,6 +250,7 @@ impl Host {
             grants: Arc::new(grants),
             limits,
             init_timeout: spec.init_timeout,
+            announce: spec.announce.clone(),
             call_timeout: spec.call_timeout.unwrap_or(CALL_TIMEOUT),
             stats: spec.stats.clone(),
         };

@@ -1,29 +1,25 @@
-//! Multicast DNS over IPv4, in Dapr's dialect: the type of the service is the application id itself (`<app id>.local`), and its TXT record
-//! repeats it.
+//! Multicast DNS in Dapr's dialect: the type of the service is the application id itself (`<app id>.local`), and its TXT record repeats it.
 //!
-//! One task owns the socket. It answers questions about this sidecar, announces it, takes it back at the end, and remembers what others
-//! answer. Every interface is used, the loopback too, so that a machine without a network will do. What cannot be sent is not an error:
-//! the other side asks again.
+//! One task owns the sockets. It answers questions about this sidecar, announces it, takes it back at the end, and remembers what others
+//! answer.
 
 mod packet;
+mod sockets;
 
 use super::cache::Cache;
 use super::{LOG, Resolver};
 use futures::future::BoxFuture;
 use packet::{Data, Packet, Record};
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, SockRef, Socket, Type};
+use sockets::{PORT, Sockets};
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::UdpSocket;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
-const PORT: u16 = 5353;
 /// How long a first look-up may take, and how soon it asks again.
 const PATIENCE: Duration = Duration::from_secs(1);
 const AGAIN: Duration = Duration::from_millis(200);
@@ -66,16 +62,11 @@ impl Mdns {
     /// No socket, or an address that is none.
     pub fn start(app_id: &str, hostname: &str, address: &str, port: u16) -> io::Result<Self> {
         let address: IpAddr = address.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("{address:?} is not an address")))?;
-        let socket = open()?;
+        let sockets = Sockets::open()?;
         let (questions, asked) = mpsc::channel(QUEUE);
         let (shared, stop) = (Arc::new(Shared::default()), CancellationToken::new());
-        let task = Task {
-            shared: shared.clone(),
-            socket,
-            interfaces: Vec::new(),
-            asked: HashMap::new(),
-            service: Service::new(app_id, hostname, address, port),
-        };
+        let task =
+            Task { shared: shared.clone(), sockets, asked: HashMap::new(), heard: None, service: Service::new(app_id, hostname, address, port) };
         tracing::info!(target: LOG, "local service entry announced: {app_id} -> {address}:{port}");
         let task = tokio::spawn(task.run(asked, stop.clone()));
         Ok(Self { shared, questions, stop, task: Mutex::new(Some(task)) })
@@ -140,19 +131,6 @@ impl Drop for Mdns {
     }
 }
 
-/// The socket shares its port with every other responder on the machine.
-fn open() -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_reuse_address(true)?;
-    #[cfg(all(unix, not(target_os = "linux")))]
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.set_multicast_ttl_v4(255)?;
-    socket.set_multicast_loop_v4(true)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)).into())?;
-    UdpSocket::from_std(socket.into())
-}
-
 /// What is said about this sidecar.
 struct Service {
     name: String,
@@ -204,16 +182,16 @@ impl Service {
 
 struct Task {
     shared: Arc<Shared>,
-    socket: UdpSocket,
-    interfaces: Vec<Ipv4Addr>,
+    sockets: Sockets,
     /// When each question was last asked.
     asked: HashMap<String, Instant>,
+    /// The last question that was answered.
+    heard: Option<(Vec<u8>, Instant)>,
     service: Service,
 }
 
 impl Task {
     async fn run(mut self, mut questions: mpsc::Receiver<String>, stop: CancellationToken) {
-        self.join();
         let mut buffer = vec![0; 9000];
         let (begun, mut announced) = (tokio::time::Instant::now(), ANNOUNCED.into_iter());
         let mut announce = announced.next();
@@ -221,46 +199,24 @@ impl Task {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                received = self.socket.recv_from(&mut buffer) => match received {
+                received = self.sockets.receive(&mut buffer) => match received {
                     Ok((length, from)) => self.heard(buffer.get(..length).unwrap_or_default(), from).await,
                     // A datagram that could not be delivered shows here; the socket is fine.
                     Err(_) => tokio::time::sleep(APART).await,
                 },
                 Some(app_id) = questions.recv() => self.ask(app_id).await,
                 () = tokio::time::sleep_until(begun + announce.unwrap_or_default()), if announce.is_some() => {
-                    self.say(&packet::response(0, &self.service.records)).await;
+                    self.sockets.say(&packet::response(0, &self.service.records)).await;
                     announce = announced.next();
                 }
                 _ = refresh.tick() => self.refresh().await,
             }
         }
-        self.say(&self.service.goodbye()).await;
-    }
-
-    /// Takes part on every interface that has an address now.
-    fn join(&mut self) {
-        let all = if_addrs::get_if_addrs().unwrap_or_default();
-        let mut interfaces: Vec<Ipv4Addr> = all
-            .iter()
-            .filter_map(|i| match i.ip() {
-                IpAddr::V4(v4) => Some(v4),
-                IpAddr::V6(_) => None,
-            })
-            .collect();
-        if interfaces.is_empty() {
-            interfaces.push(Ipv4Addr::LOCALHOST);
-        }
-        for address in &interfaces {
-            if !self.interfaces.contains(address) {
-                // Two addresses of one interface are one membership, and the second attempt fails.
-                let _ = SockRef::from(&self.socket).join_multicast_v4_n(&GROUP, &InterfaceIndexOrAddress::Address(*address));
-            }
-        }
-        self.interfaces = interfaces;
+        self.sockets.say(&self.service.goodbye()).await;
     }
 
     async fn refresh(&mut self) {
-        self.join();
+        self.sockets.join();
         let now = Instant::now();
         self.asked.retain(|_, at| now.duration_since(*at) < REFRESH);
         let apps = self.shared.cache().asked_for(now);
@@ -274,20 +230,8 @@ impl Task {
         if self.asked.get(&app_id).is_some_and(|at| now.duration_since(*at) < APART) {
             return;
         }
-        self.say(&packet::query(&format!("{app_id}.local"), packet::PTR)).await;
+        self.sockets.say(&packet::query(&format!("{app_id}.local"), packet::PTR)).await;
         self.asked.insert(app_id, now);
-    }
-
-    /// To everyone, on every interface.
-    async fn say(&self, message: &[u8]) {
-        let group = SocketAddr::V4(SocketAddrV4::new(GROUP, PORT));
-        for interface in &self.interfaces {
-            if SockRef::from(&self.socket).set_multicast_if_v4(interface).is_ok()
-                && let Err(error) = self.socket.send_to(message, group).await
-            {
-                tracing::debug!(target: LOG, "mDNS over {interface}: {error}");
-            }
-        }
     }
 
     async fn heard(&mut self, message: &[u8], from: SocketAddr) {
@@ -298,10 +242,16 @@ impl Task {
         let Some(question) = packet.questions.iter().find(|q| self.service.is_meant(q)) else { return };
         // Whoever asks from another port cannot hear the group.
         if from.port() != PORT || question.unicast {
-            let _ = self.socket.send_to(&packet::response(packet.id, &self.service.records), from).await;
+            self.sockets.answer(&packet::response(packet.id, &self.service.records), from).await;
         }
+        // The same question comes in by every interface, and the answer goes out by all of them.
+        let now = Instant::now();
+        if self.heard.as_ref().is_some_and(|(last, at)| last == message && now.duration_since(*at) < APART) {
+            return;
+        }
+        self.heard = Some((message.to_vec(), now));
         if from.port() == PORT {
-            self.say(&packet::response(0, &self.service.records)).await;
+            self.sockets.say(&packet::response(0, &self.service.records)).await;
         }
     }
 
@@ -316,7 +266,7 @@ impl Task {
             });
             let Some(app_id) = texts.and_then(|text| std::str::from_utf8(text).ok()) else { continue };
             let belongs = record.name.strip_suffix(".local").and_then(|name| name.strip_suffix(app_id)).is_some_and(|name| name.ends_with('.'));
-            let Some(ip) = packet.records.iter().filter(|r| r.name == *host).find_map(address).filter(|_| belongs) else { continue };
+            let Some(ip) = address(packet, host).filter(|_| belongs) else { continue };
             let address = SocketAddr::new(ip, *port).to_string();
             let mut cache = self.shared.cache();
             if record.ttl == 0 {
@@ -329,12 +279,12 @@ impl Task {
     }
 }
 
-fn address(record: &Record) -> Option<IpAddr> {
-    match record.data {
-        Data::A(v4) => Some(v4.into()),
-        Data::Aaaa(v6) => Some(v6.into()),
-        _ => None,
-    }
+/// Where a host is: by IPv4 rather than IPv6, as Dapr prefers it. An address that needs to be told the link is of no use.
+fn address(packet: &Packet, host: &str) -> Option<IpAddr> {
+    let of_host = || packet.records.iter().filter(|r| r.name == *host);
+    let v4 = of_host().find_map(|r| if let Data::A(v4) = r.data { Some(IpAddr::V4(v4)) } else { None });
+    let v6 = || of_host().find_map(|r| if let Data::Aaaa(v6) = r.data { Some(v6) } else { None }.filter(|v6| !v6.is_unicast_link_local()));
+    v4.or_else(|| v6().map(IpAddr::V6))
 }
 
 #[cfg(test)]

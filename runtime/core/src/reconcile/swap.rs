@@ -181,6 +181,7 @@ fn spec(runtime: &Runtime, slot: &Slot, prepared: &Prepared) -> Result<StartSpec
         memory_limit,
         instances,
         init_timeout: component.init_timeout.unwrap_or(INIT_TIMEOUT),
+        announce: None,
         call_timeout,
         stats: slot.stats.clone(),
     })

@@ -116,6 +116,10 @@ async fn make(plan: &Plan, snapshot: Option<Vec<u8>>) -> Result<Live, InstanceEr
             InitError::Unavailable(why) | InitError::Other(why) => InstanceError::Init(why),
         })?;
     }
+    if let (Some(me), Some(resolver)) = (plan.announce.clone(), &exports.resolver) {
+        let announced = once(&mut store, async |accessor| resolver.call_announce(accessor, me).await).await.map_err(trap)?;
+        announced.map_err(|e| InstanceError::Init(crate::kinds::nameresolution::text(e)))?;
+    }
     let facts = crate::kinds::facts(&mut store, &exports).await.map_err(trap)?;
     if let (Some(bytes), Some(snapshot)) = (snapshot, &exports.snapshot) {
         once(&mut store, async |accessor| crate::kinds::load(accessor, snapshot, bytes).await)

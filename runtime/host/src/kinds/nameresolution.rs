@@ -1,4 +1,5 @@
-//! Name resolution.
+//! Name resolution. What a resolver announces is part of starting it (`StartSpec::announce`), so that an instance that takes the place
+//! of one that trapped announces it again.
 
 use super::calls;
 pub use crate::wit::proa::nameresolution::types::*;
@@ -13,7 +14,13 @@ impl crate::Generation {
     }
 }
 
+/// The words of an error.
+pub fn text(error: Error) -> String {
+    match error {
+        Error::NotFound(t) | Error::InvalidArgument(t) | Error::Unavailable(t) | Error::Other(t) => t,
+    }
+}
+
 calls! { Resolver, resolver, "nameresolution/resolver":
-    announce = call_announce(me: SelfInfo) -> Result<(), Error>;
     resolve = call_resolve(request: Request) -> Result<Vec<String>, Error>;
 }

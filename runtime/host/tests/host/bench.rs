@@ -52,6 +52,7 @@ impl Bench {
             memory_limit: None,
             instances: None,
             init_timeout: Duration::from_secs(5),
+            announce: None,
             call_timeout: Some(Duration::from_secs(2)),
             stats: stats.clone(),
         };

@@ -90,27 +90,43 @@ fn protocol(protocol: FlagProtocol) -> AppProtocol {
     }
 }
 
-/// `DAPR_HOST_IP`, or the address that a datagram out of this machine would come from; nothing is sent.
+/// `DAPR_HOST_IP`, or the machine's address.
 fn host_address() -> String {
-    let probe = || -> std::io::Result<String> {
-        let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
-        socket.connect("192.0.2.1:9")?;
-        Ok(socket.local_addr()?.ip().to_string())
-    };
-    variable("DAPR_HOST_IP").unwrap_or_else(|| probe().unwrap_or_else(|_| "127.0.0.1".into()))
+    variable("DAPR_HOST_IP").unwrap_or_else(|| proa_core::names::machine::address().to_string())
+}
+
+/// Where peers reach this sidecar: on the one address that it listens on for them, or else on the machine's.
+pub fn peers_address(listening: &str, host: &str) -> String {
+    let bare = listening.trim().trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<std::net::IpAddr>() {
+        Ok(address) if !address.is_unspecified() => bare.to_owned(),
+        Err(_) if bare.eq_ignore_ascii_case("localhost") => "127.0.0.1".to_owned(),
+        _ => host.to_owned(),
+    }
 }
 
 /// Variables that components may refer to, besides those of the process.
 pub fn environment(flags: &SidecarFlags, options: &RuntimeOptions) -> BTreeMap<String, String> {
-    let app_port = options.app_port.map(|p| p.to_string()).unwrap_or_default();
+    let ports = Ports { http: options.http_port, grpc: options.grpc_port, internal: options.internal_grpc_port, metrics: options.metrics_port };
+    variables(flags, &ports, options.host_address.clone())
+}
+
+/// The same before anything is bound, for the Configuration: a port that is yet to be found is the one that will be tried first.
+pub fn early_environment(flags: &SidecarFlags) -> BTreeMap<String, String> {
+    let internal = flags.internal_grpc_port.unwrap_or_else(|| stable_internal_port(&flags.app_id));
+    let ports = Ports { http: flags.http_port, grpc: flags.grpc_port, internal, metrics: flags.metrics_port };
+    variables(flags, &ports, host_address())
+}
+
+fn variables(flags: &SidecarFlags, ports: &Ports, host_address: String) -> BTreeMap<String, String> {
     [
-        ("APP_ID", options.app_id.clone()),
-        ("APP_PORT", app_port),
-        ("HOST_ADDRESS", options.host_address.clone()),
-        ("DAPR_PORT", options.internal_grpc_port.to_string()),
-        ("DAPR_HTTP_PORT", options.http_port.to_string()),
-        ("DAPR_GRPC_PORT", options.grpc_port.to_string()),
-        ("DAPR_METRICS_PORT", options.metrics_port.to_string()),
+        ("APP_ID", flags.app_id.clone()),
+        ("APP_PORT", flags.app_port.map(|p| p.to_string()).unwrap_or_default()),
+        ("HOST_ADDRESS", host_address),
+        ("DAPR_PORT", ports.internal.to_string()),
+        ("DAPR_HTTP_PORT", ports.http.to_string()),
+        ("DAPR_GRPC_PORT", ports.grpc.to_string()),
+        ("DAPR_METRICS_PORT", ports.metrics.to_string()),
         ("DAPR_PROFILE_PORT", flags.profile_port.to_string()),
     ]
     .into_iter()

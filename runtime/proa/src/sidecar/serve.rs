@@ -81,7 +81,10 @@ struct Servers {
 
 async fn start(flags: &SidecarFlags) -> Result<(Arc<Runtime>, Servers), String> {
     let paths: Vec<PathBuf> = flags.config.iter().map(PathBuf::from).collect();
-    let configuration = proa_resources::load_configuration(&paths).map_err(|e| format!("error loading configuration: {e}"))?;
+    let known = options::early_environment(flags);
+    let variable = |name: &str| known.get(name).cloned().or_else(|| std::env::var(name).ok());
+    let configuration =
+        proa_resources::configuration::load_configuration_with(&paths, &variable).map_err(|e| format!("error loading configuration: {e}"))?;
     for warning in &configuration.warnings {
         tracing::warn!(target: "dapr.runtime", "configuration: {warning}");
     }
@@ -100,7 +103,7 @@ async fn start(flags: &SidecarFlags) -> Result<(Arc<Runtime>, Servers), String> 
     let mut configuration = configuration;
     configuration.metrics.enabled &= flags.enable_metrics;
     let runtime = Runtime::new(options, configuration, host, environment).map_err(|e| e.to_string())?;
-    meet(flags, &runtime);
+    meet(flags, &runtime).await;
     runtime.load().await.map_err(|e| e.to_string())?;
     let mut servers = serve(&runtime, sockets);
     if let Some(security) = security {
@@ -121,13 +124,9 @@ async fn identity(flags: &SidecarFlags) -> Result<Option<Arc<Security>>, String>
 }
 
 /// Other sidecars find this one where it listens for them.
-fn meet(flags: &SidecarFlags, runtime: &Arc<Runtime>) {
-    let options = runtime.options();
-    let address = match flags.internal_grpc_listen_address.trim() {
-        "" => options.host_address.as_str(),
-        listening => listening,
-    };
-    let names = names::start(&runtime.configuration(), options, address);
+async fn meet(flags: &SidecarFlags, runtime: &Arc<Runtime>) {
+    let address = options::peers_address(&flags.internal_grpc_listen_address, &runtime.options().host_address);
+    let names = names::start(runtime, &address).await;
     runtime.meet(names, Arc::new(GrpcPeers::new(runtime)));
 }
 

@@ -29,11 +29,20 @@ pub struct SidecarBuilder {
     flags: Vec<String>,
     env: Vec<(String, String)>,
     log_level: String,
+    binary: Option<PathBuf>,
 }
 
 impl SidecarBuilder {
     pub(super) fn new() -> Self {
-        Self { app_id: "app".into(), resources: Vec::new(), configs: Vec::new(), flags: Vec::new(), env: Vec::new(), log_level: "debug".into() }
+        Self {
+            app_id: "app".into(),
+            resources: Vec::new(),
+            configs: Vec::new(),
+            flags: Vec::new(),
+            env: Vec::new(),
+            log_level: "debug".into(),
+            binary: None,
+        }
     }
 
     pub fn app_id(mut self, app_id: &str) -> Self {
@@ -66,6 +75,12 @@ impl SidecarBuilder {
     /// One flag with its value.
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         self.flags.push(format!("{name}={value}"));
+        self
+    }
+
+    /// Another binary than the one under test: its neighbour in a mixed pair.
+    pub fn binary(mut self, binary: impl Into<PathBuf>) -> Self {
+        self.binary = Some(binary.into());
         self
     }
 
@@ -118,7 +133,7 @@ impl SidecarBuilder {
         let home = tempfile::tempdir().expect("temporary folder");
         self.write_files(&home);
         let ports = Ports { http: free_port(), grpc: free_port(), internal: free_port(), metrics: free_port() };
-        let mut command = Command::new(binary());
+        let mut command = Command::new(self.binary.clone().unwrap_or_else(binary));
         command.current_dir(home.path()).args(self.arguments(&home, ports));
         for name in ["DAPR_API_TOKEN", "APP_API_TOKEN", "NAMESPACE", "DAPR_TRUST_ANCHORS"] {
             command.env_remove(name);
