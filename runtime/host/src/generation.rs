@@ -252,6 +252,7 @@ impl Generation {
         restored.await.map_err(|e| e.to_string())?
     }
 }
+
 impl Plan {
     pub(crate) fn config(identity: &Identity, app_id: &str, namespace: &str, properties: &[(String, String)]) -> Config {
         Config {

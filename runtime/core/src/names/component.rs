@@ -82,7 +82,7 @@ pub async fn start(runtime: &Arc<Runtime>, name: &str, version: &str, configurat
     };
     let init = |e: StartError| Failure::Init(e.to_string());
     let module = runtime.host.load(&found).await.map_err(init)?;
-    let generation = runtime.host.start(module, &spec, None).await.map_err(init)?;
+    let generation = runtime.host.start(module, &spec).await.map_err(init)?;
     let component = Resource { name: name.to_owned(), type_: component_type, version: asked, ..Resource::default() };
     slot.install(Some(Arc::new(Current { generation, prepared: prepared(component, properties, &options.app_id), stamps: Vec::new() })));
     // Once in a runtime's life.
