@@ -9,6 +9,7 @@ use crate::metrics::{HttpOptions, Metrics, MetricsError, MetricsOptions, Rule, R
 use crate::names::Resolver;
 use crate::options::RuntimeOptions;
 use crate::reconcile::{self, Reconciler};
+use crate::resiliency::Resiliency;
 use crate::slots::Slots;
 use proa_host::Host;
 use proa_host::manifest::Kind;
@@ -38,6 +39,7 @@ pub struct Runtime {
     options: RuntimeOptions,
     configuration: Arc<Configuration>,
     metrics: Metrics,
+    resiliency: Resiliency,
     pub(crate) host: Host,
     pub(crate) slots: Slots,
     pub(crate) targets: Targets,
@@ -72,6 +74,7 @@ impl Runtime {
         let runtime = Arc::new(Self {
             options,
             configuration: Arc::new(configuration),
+            resiliency: Resiliency::new(metrics.clone()),
             metrics,
             host,
             slots: Slots::default(),
@@ -100,6 +103,10 @@ impl Runtime {
     }
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+    /// Timeouts, retries and circuit breakers of every target.
+    pub fn resiliency(&self) -> &Resiliency {
+        &self.resiliency
     }
     pub fn configuration(&self) -> Arc<Configuration> {
         self.configuration.clone()
