@@ -69,13 +69,7 @@ pub async fn deliver(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message
     Some(verdict)
 }
 
-async fn process(
-    runtime: &Arc<Runtime>,
-    slot: &Slot,
-    route: &Route,
-    message: Message,
-    over: &CancellationToken,
-) -> Option<(&'static str, Verdict)> {
+async fn process(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Message, over: &CancellationToken) -> Option<(&'static str, Verdict)> {
     let source = &route.source;
     let event = match cloud_event::received(&source.topic, &source.pubsub, &message.data, route.raw, &message.metadata) {
         Ok(event) => event,

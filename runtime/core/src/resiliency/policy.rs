@@ -73,12 +73,7 @@ impl Policy {
     }
 
     /// The same; after `end` no further attempt begins.
-    pub async fn run_until<O, F, Fut>(
-        &self,
-        end: Option<&CancellationToken>,
-        judge: impl Fn(&O) -> Verdict,
-        mut attempt: F,
-    ) -> Result<O, Stopped>
+    pub async fn run_until<O, F, Fut>(&self, end: Option<&CancellationToken>, judge: impl Fn(&O) -> Verdict, mut attempt: F) -> Result<O, Stopped>
     where
         F: FnMut(u32) -> Fut,
         Fut: Future<Output = O>,

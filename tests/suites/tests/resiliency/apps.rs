@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use proa_harness::{Answer, App, Sidecar};
 use proa_harness::protocol::common::v1::InvokeRequest;
 use proa_harness::protocol::runtime::v1::InvokeServiceRequest;
+use proa_harness::{Answer, App, Sidecar};
 use serde_json::json;
 use tonic::Code;
 

@@ -71,7 +71,9 @@ async fn a_bad_resource_is_told_and_the_earlier_one_stays() {
         return;
     }
     let bench = Bench::new().await;
-    for (bad, problem) in [(("duration: 5ms", "duration: soon"), "invalid duration"), (("consecutiveFailures >= 2", "consecutiveFailures >="), "trip")] {
+    for (bad, problem) in
+        [(("duration: 5ms", "duration: soon"), "invalid duration"), (("consecutiveFailures >= 2", "consecutiveFailures >="), "trip")]
+    {
         bench.sidecar.write_resource("policies.yaml", &retries(3).replacen(bad.0, bad.1, 1));
         bench.sidecar.logs_contain("Could not read resiliency policy policies: ").await;
         let told = |metadata: &serde_json::Value| metadata["extended"]["proa.resiliency.policies.error"].as_str().map(str::to_owned);

@@ -89,7 +89,8 @@ async fn defaults_apply_by_their_name(wire: Wire) {
     web.answer("/down", Answer::status(500));
     let url = format!("http://127.0.0.1:{}", web.port());
     let spec = "policies:\n  retries:\n    DefaultRetryPolicy: { duration: 10ms, maxRetries: 9 }\n    DefaultBindingComponentOutboundRetryPolicy: { duration: 10ms, maxRetries: 1 }\n";
-    let sidecar = Sidecar::builder().resource(component("web", "bindings.http", &[("url", &url)])).resource(resiliency("defaults", spec)).start().await;
+    let sidecar =
+        Sidecar::builder().resource(component("web", "bindings.http", &[("url", &url)])).resource(resiliency("defaults", spec)).start().await;
     sidecar.api(wire).await.invoke_binding("web", "post", json!("x"), &[("path", "/down")]).await.expect_err("it fails");
     assert_eq!(web.requests("/down").len(), 2);
 }
@@ -98,7 +99,8 @@ async fn defaults_apply_by_their_name(wire: Wire) {
 async fn an_event_is_handed_over_again() {
     let app = App::start().await;
     app.answers("/ticks", vec![Answer::status(500), Answer::status(503), Answer::ok()]);
-    let spec = "policies:\n  retries:\n    quick: { duration: 20ms, maxRetries: 5 }\ntargets:\n  components:\n    ticks: { inbound: { retry: quick } }\n";
+    let spec =
+        "policies:\n  retries:\n    quick: { duration: 20ms, maxRetries: 5 }\ntargets:\n  components:\n    ticks: { inbound: { retry: quick } }\n";
     let ticks = component("ticks", "bindings.cron", &[("schedule", "@every 3s"), ("direction", "input")]);
     let _sidecar = Sidecar::builder().resource(ticks).resource(resiliency("policies", spec)).app(&app).start().await;
     app.wait_for("/ticks", 3).await;

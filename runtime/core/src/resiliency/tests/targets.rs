@@ -81,8 +81,7 @@ async fn built_in_policies_may_be_replaced_within_limits() {
     assert_eq!(none.built_in(BuiltIn::Service).to_string(), "DaprBuiltInServiceRetries");
 }
 
-const BREAKS: &str =
-    "policies: { circuitBreakers: { b: { trip: consecutiveFailures >= 1 } } }\ntargets: { apps: { a: { circuitBreaker: b } } }\n";
+const BREAKS: &str = "policies: { circuitBreakers: { b: { trip: consecutiveFailures >= 1 } } }\ntargets: { apps: { a: { circuitBreaker: b } } }\n";
 
 #[tokio::test]
 async fn a_breaker_survives_changes_that_are_not_its_own() {
@@ -102,7 +101,8 @@ async fn a_breaker_survives_changes_that_are_not_its_own() {
 #[tokio::test]
 async fn a_bad_resource_leaves_the_one_before_it() {
     let resiliency = with(&document("mine", BREAKS));
-    let bad = document("mine", &BREAKS.replace(">= 1", ">=")) + &document("other", &(retries(&[("r", 1)]) + "targets: { apps: { o: { retry: r } } }\n"));
+    let bad =
+        document("mine", &BREAKS.replace(">= 1", ">=")) + &document("other", &(retries(&[("r", 1)]) + "targets: { apps: { o: { retry: r } } }\n"));
     resiliency.apply(&read(&bad).resiliencies);
     let why = resiliency.refused();
     assert!(why["mine"].starts_with("invalid circuit breaker configuration \"b\": trip: "), "{why:?}");
