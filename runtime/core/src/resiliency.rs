@@ -108,6 +108,11 @@ impl Resiliency {
         self.policy(Class::App, app, |_| format!("{app}:{endpoint}"), |key| key.to_owned())
     }
 
+    /// Whether calls of an application may be tried again: what is sent is worth keeping then.
+    pub fn retries_app(&self, app: &str) -> bool {
+        self.set.load().guard(Class::App, app, &self.metrics).is_some_and(|guard| guard.retries_at_all())
+    }
+
     /// Whether a resource names this application: then the built-in retries do not apply to it.
     pub fn names_app(&self, app: &str) -> bool {
         self.set.load().names_app(app)

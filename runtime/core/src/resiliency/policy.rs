@@ -9,7 +9,6 @@ use super::retry::{Pauses, matches};
 use super::set::{Class, Guard};
 use crate::metrics::Flow;
 use proa_resources::go_duration;
-use proa_resources::resiliency::Retry;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -53,13 +52,9 @@ impl Policy {
         Self { guard: Some(guard), breaker, part }
     }
 
-    fn retry(&self) -> Option<&Retry> {
-        self.guard.as_ref().and_then(|g| g.retry.as_deref())
-    }
-
     /// Whether there may be more than one attempt: what is sent has to be kept for that.
     pub fn retries(&self) -> bool {
-        self.retry().is_some_and(|r| r.max_retries != 0)
+        self.guard.as_ref().is_some_and(|guard| guard.retries_at_all())
     }
 
     /// Runs `attempt`, which is told its number from one on. `judge` says what an outcome means. The last outcome is the result, whatever

@@ -53,6 +53,12 @@ pub(super) struct Guard {
     pub breakers: ResiliencySeries,
 }
 
+impl Guard {
+    pub fn retries_at_all(&self) -> bool {
+        self.retry.as_ref().is_some_and(|retry| retry.max_retries != 0)
+    }
+}
+
 type Guards = HashMap<Class, HashMap<String, Option<Arc<Guard>>>>;
 
 /// See the module's text.

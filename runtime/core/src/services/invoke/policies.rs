@@ -7,7 +7,7 @@ use crate::runtime::Runtime;
 
 /// Whether there may be another attempt at calling this target, so that it is worth keeping a body of any length.
 pub fn retries(runtime: &Runtime, target: &str) -> bool {
-    runtime.resiliency().app(target, "").retries()
+    runtime.resiliency().retries_app(target)
 }
 
 /// Sends a request under a policy. The last answer is the result, a failure or not; what cannot be sent again is sent once.
