@@ -1,9 +1,10 @@
-//! The call path of every component: find the slot, lease its current generation inside each attempt, observe.
+//! The call path of every component: its policies, a lease of its current generation inside each attempt, the count.
 //!
 //! One function for all kinds and operations. The lease is taken inside the attempt, so that an attempt after a swap lands on the
 //! new generation.
 
-use crate::metrics::Family;
+use crate::metrics::{Family, Flow};
+use crate::resiliency::{Judged, Stopped, Verdict};
 use crate::runtime::Runtime;
 use crate::slots::{Lease, Slot};
 use proa_host::CallError;
@@ -29,22 +30,62 @@ pub enum CallFailure {
     Gone(String),
     #[error(transparent)]
     Call(#[from] CallError),
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
 }
 
 /// Runs one operation on one slot. `attempt` gets a lease and may run more than once. The inner result is the component's own.
 pub async fn call<R, E, F, Fut>(runtime: &Runtime, slot: &Slot, operation: Operation<'_>, attempt: F) -> Result<Result<R, E>, CallFailure>
 where
+    E: Judged,
+    F: Fn(Lease) -> Fut,
+    Fut: Future<Output = Result<Result<R, E>, CallError>>,
+{
+    call_judged(runtime, slot, operation, E::verdict, attempt).await
+}
+
+/// The same; `judge` says what an error of the component means to the policies.
+pub async fn call_judged<R, E, F, Fut>(
+    runtime: &Runtime,
+    slot: &Slot,
+    operation: Operation<'_>,
+    judge: impl Fn(&E) -> Verdict,
+    attempt: F,
+) -> Result<Result<R, E>, CallFailure>
+where
     F: Fn(Lease) -> Fut,
     Fut: Future<Output = Result<Result<R, E>, CallError>>,
 {
     let begun = Instant::now();
-    let outcome = attempts(slot, operation.read, attempt).await;
+    let outcome = guarded(runtime, slot, operation.read, judge, attempt).await;
     let success = matches!(outcome, Ok(Ok(_)));
     runtime.metrics().component(operation.family, &slot.name, operation.name).observe(success, begun.elapsed());
     outcome
 }
 
-async fn attempts<R, E, F, Fut>(slot: &Slot, read: bool, attempt: F) -> Result<Result<R, E>, CallFailure>
+/// The call without its count, for what is not an operation of its own.
+pub async fn guarded<R, E, F, Fut>(
+    runtime: &Runtime,
+    slot: &Slot,
+    read: bool,
+    judge: impl Fn(&E) -> Verdict,
+    attempt: F,
+) -> Result<Result<R, E>, CallFailure>
+where
+    F: Fn(Lease) -> Fut,
+    Fut: Future<Output = Result<Result<R, E>, CallError>>,
+{
+    let policy = runtime.resiliency().component(slot.kind, &slot.name, Flow::Outbound);
+    let verdict = |outcome: &Result<Result<R, E>, CallFailure>| match outcome {
+        Ok(Ok(_)) => Verdict::Success,
+        Ok(Err(error)) => judge(error),
+        Err(CallFailure::Call(CallError::Unsupported(_))) => Verdict::Permanent,
+        Err(_) => Verdict::Failure,
+    };
+    policy.run(verdict, |_| attempts(slot, read, &attempt)).await?
+}
+
+async fn attempts<R, E, F, Fut>(slot: &Slot, read: bool, attempt: &F) -> Result<Result<R, E>, CallFailure>
 where
     F: Fn(Lease) -> Fut,
     Fut: Future<Output = Result<Result<R, E>, CallError>>,

@@ -6,7 +6,8 @@
 mod message;
 mod rule;
 
-use crate::app::{AppSubscription, Rule};
+use crate::app::{AppSubscription, ChannelError, Rule};
+use crate::resiliency::{BuiltIn, Verdict as Judgement};
 use crate::runtime::Runtime;
 use crate::slots::Slot;
 use message::{Route, deliver};
@@ -166,16 +167,13 @@ async fn programmatic(runtime: &Arc<Runtime>) -> Vec<AppSubscription> {
         tracing::info!(target: "dapr.runtime", "Skipping programmatic subscription loading");
     }
     let mut list = Vec::new();
-    for attempt in 0..if skip { 0 } else { 3u32 } {
-        match app.subscriptions().await {
-            Ok(subscriptions) => {
-                list = subscriptions;
-                break;
-            }
-            Err(error) => {
-                tracing::error!(target: "dapr.runtime.processor.subscription", "failed to get the app's subscriptions: {error}");
-                tokio::time::sleep(Duration::from_millis(500) * 2u32.pow(attempt)).await;
-            }
+    if !skip {
+        let policy = runtime.resiliency().built_in(BuiltIn::Initialization);
+        let judge = |outcome: &Result<_, ChannelError>| outcome.as_ref().map_or(Judgement::Failure, |_| Judgement::Success);
+        match policy.run(judge, |_| app.subscriptions()).await {
+            Ok(Ok(subscriptions)) => list = subscriptions,
+            Ok(Err(error)) => tracing::error!(target: "dapr.runtime.processor.subscription", "failed to get the app's subscriptions: {error}"),
+            Err(stopped) => tracing::error!(target: "dapr.runtime.processor.subscription", "failed to get the app's subscriptions: {stopped}"),
         }
     }
     if let Ok(mut known) = runtime.deliveries.programmatic.lock() {
@@ -293,6 +291,7 @@ async fn subscribed(
             break Ok(());
         }
     };
+    lanes.ending.cancel();
     drop(verdicts);
     finish(generation, id, settler).await;
     outcome
@@ -344,6 +343,8 @@ struct Lanes {
     tails: HashMap<String, oneshot::Receiver<()>>,
     /// Set when the generation is handed back: what still waits for its turn is left to the successor.
     over: CancellationToken,
+    /// Set when the subscription ends: nothing is tried again then.
+    ending: CancellationToken,
 }
 
 impl Lanes {
@@ -367,7 +368,7 @@ impl Lanes {
                 (Some(done), self.tails.insert(lane.clone(), tail))
             }
         };
-        let (runtime, slot, route, over) = (runtime.clone(), slot.clone(), route.clone(), self.over.clone());
+        let (runtime, slot, route, over, ending) = (runtime.clone(), slot.clone(), route.clone(), self.over.clone(), self.ending.clone());
         tokio::spawn(async move {
             if let Some(before) = before {
                 // Ends with its sender, however that one ended.
@@ -378,10 +379,16 @@ impl Lanes {
                 }
             }
             let id = message.id.clone();
-            let verdict = deliver(&runtime, &slot, &route, message).await;
+            let verdict = deliver(&runtime, &slot, &route, message, &ending).await;
+            if verdict.is_none() {
+                // What comes after it in its lane is not to overtake it.
+                over.cancel();
+            }
             drop(done);
-            // The settler is gone only with the generation; the broker will hand the message out again.
-            let _ = verdicts.send((id, verdict)).await;
+            if let Some(verdict) = verdict {
+                // The settler is gone only with the generation; the broker will hand the message out again.
+                let _ = verdicts.send((id, verdict)).await;
+            }
             drop(permit);
         });
     }

@@ -1,7 +1,8 @@
 //! Input bindings: one loop a component, pulled like a broker.
 
-use crate::app::BindingDelivery;
-use crate::metrics::Family;
+use crate::app::{BindingDelivery, BindingReply, ChannelError};
+use crate::metrics::{Family, Flow};
+use crate::resiliency::{Judged, Spare, Stopped, Verdict as Judgement};
 use crate::runtime::Runtime;
 use crate::slots::Slot;
 use bytes::Bytes;
@@ -148,12 +149,19 @@ async fn read(runtime: &Arc<Runtime>, slot: &Arc<Slot>, generation: &Arc<Generat
         for event in events {
             let (runtime, slot, generation) = (runtime.clone(), slot.clone(), generation.clone());
             let id = event.id.clone();
-            let task = async move {
-                let verdict = deliver(&runtime, &slot, event).await;
-                // The component decides what becomes of an event whose verdict is lost.
-                let _ = generation.binding().settle(vec![(id, verdict)]).await;
+            let ending = stop.child_token();
+            let delivering = deliver(&runtime, &slot, event, &ending);
+            tokio::pin!(delivering);
+            let verdict = tokio::select! {
+                verdict = &mut delivering => verdict,
+                () = async { drop(changes.wait_for(|n| *n != number).await) } => {
+                    ending.cancel();
+                    delivering.await
+                }
             };
-            task.await;
+            let Some(verdict) = verdict else { return Ok(()) };
+            // The component decides what becomes of an event whose verdict is lost.
+            let _ = generation.binding().settle(vec![(id, verdict)]).await;
         }
         if over {
             return Ok(());
@@ -161,8 +169,8 @@ async fn read(runtime: &Arc<Runtime>, slot: &Arc<Slot>, generation: &Arc<Generat
     }
 }
 
-async fn deliver(runtime: &Arc<Runtime>, slot: &Arc<Slot>, event: Event) -> Verdict {
-    let Some(app) = runtime.app.get() else { return Verdict::Failed("no application".into()) };
+/// None: `stop` came before the application had taken the event.
+async fn deliver(runtime: &Arc<Runtime>, slot: &Arc<Slot>, event: Event, stop: &CancellationToken) -> Option<Verdict> {
     let begun = Instant::now();
     let delivery = BindingDelivery {
         name: slot.name.clone(),
@@ -173,9 +181,9 @@ async fn deliver(runtime: &Arc<Runtime>, slot: &Arc<Slot>, event: Event) -> Verd
         content_type: event.content_type,
         metadata: event.metadata,
     };
-    let answer = app.binding_event(delivery).await;
+    let answer = to_app(runtime, slot, delivery, stop).await?;
     runtime.metrics().component(Family::InputBinding, &slot.name, "").observe(answer.is_ok(), begun.elapsed());
-    match answer {
+    Some(match answer {
         Ok(reply) => match crate::services::bindings::carry_out(runtime, &reply).await {
             Ok(()) => Verdict::Handled(reply.data.map(|d| d.to_vec())),
             Err(error) => {
@@ -187,5 +195,27 @@ async fn deliver(runtime: &Arc<Runtime>, slot: &Arc<Slot>, event: Event) -> Verd
             tracing::debug!(target: "dapr.runtime.processor.binding", "error from app consumer for binding [{}]: {error}", slot.name);
             Verdict::Failed(error.message)
         }
+    })
+}
+
+/// Hands an event to the application under the policies of what the binding delivers. None: `stop` came between two attempts.
+async fn to_app(runtime: &Runtime, slot: &Slot, delivery: BindingDelivery, stop: &CancellationToken) -> Option<Result<BindingReply, ChannelError>> {
+    let policy = runtime.resiliency().component(Kind::Bindings, &slot.name, Flow::Inbound);
+    let deliveries = Spare::cloned(delivery, &policy);
+    let failed = |message: &str| ChannelError { status: None, message: message.into() };
+    let judge = |outcome: &Result<BindingReply, ChannelError>| outcome.as_ref().map_or_else(ChannelError::verdict, |_| Judgement::Success);
+    let attempt = |_| {
+        let delivery = deliveries.take();
+        async move {
+            match (runtime.app.get(), delivery) {
+                (Some(app), Some(delivery)) => app.binding_event(delivery).await,
+                _ => Err(failed("no application")),
+            }
+        }
+    };
+    match policy.run_until(Some(stop), judge, attempt).await {
+        Ok(outcome) => Some(outcome),
+        Err(Stopped::Ended) => None,
+        Err(stopped) => Some(Err(failed(&stopped.to_string()))),
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::names::Resolver;
 use crate::options::Transport;
+use crate::resiliency::Stopped;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::HeaderMap;
@@ -63,6 +64,26 @@ pub enum InvokeError {
     /// What a peer, or the way to it, said. Printed as gRPC for Go does.
     #[error("rpc error: code = {} desc = {message}", name(*.code))]
     Status { code: i32, message: String },
+    /// A policy stood before the call, or ended it.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+impl InvokeRequest {
+    /// The same request once more, when its body allows it.
+    pub fn again(&self) -> Option<Self> {
+        let InvokeBody::Full(body) = &self.body else { return None };
+        Some(Self {
+            method: self.method.clone(),
+            verb: self.verb.clone(),
+            query: self.query.clone(),
+            content_type: self.content_type.clone(),
+            type_url: self.type_url.clone(),
+            headers: self.headers.clone(),
+            origin: self.origin,
+            body: InvokeBody::Full(body.clone()),
+        })
+    }
 }
 
 impl InvokeError {

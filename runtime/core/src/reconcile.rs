@@ -73,6 +73,7 @@ pub async fn load(runtime: &Arc<Runtime>) -> Result<(), String> {
     if let Some(text) = snapshot.duplicate_text(ResourceKind::Component) {
         return Err(format!("failed to load components: {text}"));
     }
+    runtime.resiliency().apply(&snapshot.resiliencies);
     let (first, rest) = in_order(&snapshot);
     for component in first {
         start(runtime, component, &snapshot).await?;
@@ -232,7 +233,8 @@ pub async fn reconcile(runtime: &Arc<Runtime>) {
     let _pass = runtime.reconciler.pass.lock().await;
     let before = runtime.reconciler.current();
     let mut snapshot = read(runtime).await;
-    if before.components.iter().any(|c| snapshot.component(&c.name).is_none()) {
+    let policies_left = |snapshot: &Snapshot| before.resiliencies.iter().all(|r| snapshot.resiliencies.iter().any(|n| n.name == r.name));
+    if before.components.iter().any(|c| snapshot.component(&c.name).is_none()) || !policies_left(&snapshot) {
         // A file that is just being written looks like one without its component: only what stays away is gone.
         tokio::time::sleep(ABSENCE).await;
         snapshot = read(runtime).await;
@@ -242,6 +244,7 @@ pub async fn reconcile(runtime: &Arc<Runtime>) {
         tracing::warn!(target: "dapr.runtime.loader.disk", "{error}");
     }
     snapshot.keep_last_good(&before);
+    runtime.resiliency().apply(&snapshot.resiliencies);
     if let Some(text) = snapshot.duplicate_text(ResourceKind::Component) {
         tracing::error!(target: "dapr.runtime.hotreload", "failed to load resources from disk: {text}");
     }

@@ -10,6 +10,7 @@ use crate::names::Resolver;
 use crate::options::RuntimeOptions;
 use crate::reconcile::{self, Reconciler};
 use crate::slots::{Slot, Slots};
+use crate::resiliency::Resiliency;
 use proa_host::Host;
 use proa_host::manifest::Kind;
 use proa_host::middleware::{BoxError, Lease as StageLease, Pipeline, Service, Stage};
@@ -38,6 +39,7 @@ pub struct Runtime {
     options: RuntimeOptions,
     configuration: Arc<Configuration>,
     metrics: Metrics,
+    resiliency: Resiliency,
     pub(crate) host: Host,
     pub(crate) slots: Slots,
     pub(crate) targets: Targets,
@@ -74,6 +76,7 @@ impl Runtime {
         let runtime = Arc::new(Self {
             options,
             configuration: Arc::new(configuration),
+            resiliency: Resiliency::new(metrics.clone()),
             metrics,
             host,
             slots: Slots::default(),
@@ -103,6 +106,10 @@ impl Runtime {
     }
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+    /// Timeouts, retries and circuit breakers of every target.
+    pub fn resiliency(&self) -> &Resiliency {
+        &self.resiliency
     }
     pub fn configuration(&self) -> Arc<Configuration> {
         self.configuration.clone()

@@ -32,7 +32,6 @@ mod brokers;
 #[cfg(feature = "bulk-subscribe")]
 #[path = "delivery/bulk.rs"]
 mod bulk;
-#[cfg(feature = "resiliency")]
 #[path = "delivery/policies.rs"]
 mod policies;
 #[path = "delivery/raw.rs"]

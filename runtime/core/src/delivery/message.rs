@@ -1,15 +1,23 @@
 //! One message: what event it is, which path it goes to, what the application's answer means for the broker.
 
 use super::rule::Compiled;
-use crate::app::{AppSubscription, DeliveryStatus, Source, TopicDelivery};
+use crate::app::{AppChannel, AppSubscription, ChannelError, DeliveryStatus, Source, TopicDelivery};
+use crate::call::guarded;
 use crate::cloud_event;
+use crate::metrics::Flow;
+use crate::resiliency::{Judged, Spare, Stopped, Verdict as Judgement};
 use crate::runtime::Runtime;
 use crate::slots::Slot;
 use proa_host::kinds::pubsub::{Error, Message, PublishRequest, Verdict};
+use proa_host::manifest::Kind;
 use proa_resources::is_truthy;
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How long a dead letter may take, retries included.
+const DEAD_LETTER: Duration = Duration::from_secs(30);
 
 /// Where the events of a subscription go.
 pub struct Route {
@@ -52,37 +60,38 @@ fn text(event: &Map<String, Value>, name: &str) -> Option<String> {
     event.get(name).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned)
 }
 
-/// Delivers and tells the broker's verdict. Every way out is counted.
-pub async fn deliver(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Message) -> Verdict {
+/// Delivers and tells the broker's verdict. Every way out is counted. None: `over` came before the application had taken the message,
+/// and the broker is to hand it out again.
+pub async fn deliver(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Message, over: &CancellationToken) -> Option<Verdict> {
     let begun = Instant::now();
-    let (status, verdict) = attempt(runtime, slot, route, message).await;
+    let (status, verdict) = process(runtime, slot, route, message, over).await?;
     runtime.metrics().pubsub_ingress(&slot.name, &route.source.topic, status, "", begun.elapsed());
-    verdict
+    Some(verdict)
 }
 
-async fn attempt(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Message) -> (&'static str, Verdict) {
+async fn process(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Message, over: &CancellationToken) -> Option<(&'static str, Verdict)> {
     let source = &route.source;
     let event = match cloud_event::received(&source.topic, &source.pubsub, &message.data, route.raw, &message.metadata) {
         Ok(event) => event,
         Err(why) => {
             tracing::error!(target: "dapr.runtime.pubsub", "error deserializing cloud event in pubsub {} and topic {}: {why}", source.pubsub, source.topic);
-            return dead_letter(runtime, slot, route, message, Verdict::Retry, "retry").await;
+            return Some(dead_letter(runtime, slot, route, message, Verdict::Retry, "retry").await);
         }
     };
     if cloud_event::expired(&event) {
         tracing::warn!(target: "dapr.runtime.pubsub", "dropping expired pub/sub event {} as of its expiration", text(&event, "id").unwrap_or_default());
-        return dead_letter(runtime, slot, route, message, Verdict::Drop, "drop").await;
+        return Some(dead_letter(runtime, slot, route, message, Verdict::Drop, "drop").await);
     }
     let Some(path) = route.path(&event).map(str::to_owned) else {
         tracing::warn!(target: "dapr.runtime.pubsub", "no matching route for event in pubsub {} and topic {}; skipping", source.pubsub, source.topic);
-        return dead_letter(runtime, slot, route, message, Verdict::Drop, "drop").await;
+        return Some(dead_letter(runtime, slot, route, message, Verdict::Drop, "drop").await);
     };
-    let Some(app) = runtime.app.get() else { return ("retry", Verdict::Retry) };
+    let Some(app) = runtime.app.get() else { return Some(("retry", Verdict::Retry)) };
     let body = match cloud_event::to_bytes(&event) {
         Ok(body) => body,
         Err(why) => {
             tracing::error!(target: "dapr.runtime.pubsub", "cannot write cloud event: {why}");
-            return ("drop", Verdict::Drop);
+            return Some(("drop", Verdict::Drop));
         }
     };
     let id = text(&event, "id").unwrap_or_default();
@@ -97,7 +106,7 @@ async fn attempt(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Me
         content_type: cloud_event::JSON.to_owned(),
         metadata: message.metadata.clone(),
     };
-    match app.deliver(delivery).await {
+    let settled = match to_app(runtime, app.as_ref(), slot, delivery, over).await? {
         Ok(DeliveryStatus::Success) => ("success", Verdict::Ack),
         Ok(DeliveryStatus::Drop) => dead_letter(runtime, slot, route, message, Verdict::Drop, "drop").await,
         Ok(DeliveryStatus::Retry) => {
@@ -108,6 +117,42 @@ async fn attempt(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Me
             tracing::error!(target: "dapr.runtime.pubsub", "{error}");
             dead_letter(runtime, slot, route, message, Verdict::Retry, "retry").await
         }
+    };
+    Some(settled)
+}
+
+/// Hands an event to the application under the policies of what the broker delivers. None: `over` came between two attempts.
+async fn to_app(
+    runtime: &Runtime,
+    app: &dyn AppChannel,
+    slot: &Slot,
+    delivery: TopicDelivery,
+    over: &CancellationToken,
+) -> Option<Result<DeliveryStatus, ChannelError>> {
+    let policy = runtime.resiliency().component(Kind::Pubsub, &slot.name, Flow::Inbound);
+    let topic = delivery.subscription.topic.clone();
+    let deliveries = Spare::cloned(delivery, &policy);
+    let judge = |outcome: &Result<DeliveryStatus, ChannelError>| match outcome {
+        Ok(DeliveryStatus::Retry) => Judgement::Failure,
+        Ok(_) => Judgement::Success,
+        Err(error) => {
+            tracing::warn!(target: "dapr.runtime.pubsub", "encountered a retriable error while publishing a subscribed message to topic {topic}, err: {error}");
+            error.verdict()
+        }
+    };
+    let attempt = |_| {
+        let delivery = deliveries.take();
+        async move {
+            match delivery {
+                Some(delivery) => app.deliver(delivery).await,
+                None => Err(ChannelError { status: None, message: "the event was handed over already".into() }),
+            }
+        }
+    };
+    match policy.run_until(Some(over), judge, attempt).await {
+        Ok(outcome) => Some(outcome),
+        Err(Stopped::Ended) => None,
+        Err(stopped) => Some(Err(ChannelError { status: None, message: stopped.to_string() })),
     }
 }
 
@@ -123,18 +168,18 @@ async fn dead_letter(
     if route.dead_letter_topic.is_empty() {
         return (status, otherwise);
     }
-    let Some(lease) = slot.lease().await else { return ("retry", Verdict::Retry) };
-    let topic = super::broker_topic(runtime, lease.prepared.namespaced, &route.dead_letter_topic);
-    let request = PublishRequest { topic, data: message.data, content_type: message.content_type, metadata: message.metadata };
-    match lease.generation.pubsub().publish(request).await {
-        Ok(Ok(())) => ("drop", Verdict::Ack),
-        Ok(Err(error)) => {
-            tracing::error!(target: "dapr.runtime.pubsub", "failed to publish to dead letter topic {}: {}", route.dead_letter_topic, error_text(&error));
-            ("retry", Verdict::Retry)
-        }
-        Err(error) => {
-            tracing::error!(target: "dapr.runtime.pubsub", "failed to publish to dead letter topic {}: {error}", route.dead_letter_topic);
-            ("retry", Verdict::Retry)
-        }
-    }
+    let publish = guarded(runtime, slot, false, Error::verdict, |lease| {
+        let topic = super::broker_topic(runtime, lease.prepared.namespaced, &route.dead_letter_topic);
+        let (content_type, metadata) = (message.content_type.clone(), message.metadata.clone());
+        let request = PublishRequest { topic, data: message.data.clone(), content_type, metadata };
+        async move { lease.generation.pubsub().publish(request).await }
+    });
+    let why = match tokio::time::timeout(DEAD_LETTER, publish).await {
+        Ok(Ok(Ok(()))) => return ("drop", Verdict::Ack),
+        Ok(Ok(Err(error))) => error_text(&error),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => Stopped::Timeout.to_string(),
+    };
+    tracing::error!(target: "dapr.runtime.pubsub", "failed to publish to dead letter topic {}: {why}", route.dead_letter_topic);
+    ("retry", Verdict::Retry)
 }

@@ -1,22 +1,24 @@
 //! Service invocation: who is meant, where that is, and trying again.
 //!
-//! A call of the application itself goes straight to its channel. What a peer cannot be reached for is tried again three times, a second
-//! apart, when the body can be sent again; the address is looked up anew meanwhile.
+//! A call of the application itself goes straight to its channel. A call runs under the policies for the application; within them, what
+//! a peer cannot be reached for is tried again under the built-in policy, unless a resource names the application. Nothing is sent again
+//! whose body cannot be, and the address is looked up anew each time.
 
-use crate::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse, Neighbours};
-use crate::metrics::CallShape;
+mod policies;
+mod remote;
+
+pub use policies::retries;
+
+use crate::invocation::{InvokeError, InvokeRequest, InvokeResponse};
 use crate::options::RuntimeOptions;
 use crate::runtime::Runtime;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use proa_model::Grpc;
-use std::time::{Duration, Instant};
 
 const CALLER: HeaderName = HeaderName::from_static("dapr-caller-app-id");
 const CALLER_NAMESPACE: HeaderName = HeaderName::from_static("dapr-caller-namespace");
 const CALLEE: HeaderName = HeaderName::from_static("dapr-callee-app-id");
 const DESTINATION: HeaderName = HeaderName::from_static("destination-app-id");
-const RETRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// An application and its namespace.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,6 +30,12 @@ struct Target<'a> {
 /// Calls a method of an application. Whatever the application answers is `Ok`.
 pub async fn invoke(runtime: &Runtime, target: &str, mut request: InvokeRequest) -> Result<InvokeResponse, InvokeError> {
     request.method = normalise(&request.method).map_err(|why| InvokeError::status(Grpc::InvalidArgument, format!("invalid method: {why}")))?;
+    let policy = runtime.resiliency().app(target, &request.method);
+    policies::under(&policy, request, |request| dispatch(runtime, target, request)).await
+}
+
+/// One attempt of the caller's.
+async fn dispatch(runtime: &Runtime, target: &str, mut request: InvokeRequest) -> Result<InvokeResponse, InvokeError> {
     let options = runtime.options();
     if target.starts_with("http://") || target.starts_with("https://") {
         return Err(InvokeError::Plain(format!("cannot invoke http endpoint {target}: app channel not initialized")));
@@ -43,57 +51,7 @@ pub async fn invoke(runtime: &Runtime, target: &str, mut request: InvokeRequest)
     }
     let neighbours = runtime.neighbours.get().ok_or_else(|| InvokeError::Plain("name resolver not initialized".into()))?;
     forward(&mut request.headers, options, target.app_id);
-    remote(runtime, neighbours, &target, request).await
-}
-
-async fn remote(runtime: &Runtime, neighbours: &Neighbours, target: &Target<'_>, request: InvokeRequest) -> Result<InvokeResponse, InvokeError> {
-    let names = neighbours.names.as_ref().ok_or_else(|| InvokeError::Plain("name resolver not initialized".into()))?;
-    let mut next = Some(request);
-    let mut retries = 0;
-    let mut address = names.resolve(target.app_id, target.namespace).await.map_err(InvokeError::Plain)?;
-    loop {
-        let Some(request) = next.take() else { return Err(InvokeError::Plain("the body was sent already".into())) };
-        next = again(&request);
-        runtime.metrics().invoke_request_sent(target.app_id, CallShape::Unary);
-        let begun = Instant::now();
-        let error = match neighbours.peers.call(&address, target.app_id, request).await {
-            Ok(response) => {
-                runtime.metrics().invoke_response_received(target.app_id, response.status, CallShape::Unary, begun.elapsed());
-                return Ok(response);
-            }
-            Err(error) => error,
-        };
-        if !error.is(Grpc::Unavailable) && !error.is(Grpc::Unauthenticated) {
-            return Err(error);
-        }
-        neighbours.peers.failed(&address);
-        names.failed(target.app_id, &address);
-        if next.is_none() {
-            return Err(error);
-        }
-        if retries == RETRIES {
-            return Err(InvokeError::Plain(format!("failed to invoke target {} after {retries} retries. Error: {error}", target.app_id)));
-        }
-        retries += 1;
-        // A peer that started anew may be somewhere else; one that nobody knows of any more may still come back where it was.
-        let (found, ()) = tokio::join!(names.resolve(target.app_id, target.namespace), tokio::time::sleep(PAUSE));
-        address = found.unwrap_or(address);
-    }
-}
-
-/// The same request once more, when its body allows it.
-fn again(request: &InvokeRequest) -> Option<InvokeRequest> {
-    let InvokeBody::Full(body) = &request.body else { return None };
-    Some(InvokeRequest {
-        method: request.method.clone(),
-        verb: request.verb.clone(),
-        query: request.query.clone(),
-        content_type: request.content_type.clone(),
-        type_url: request.type_url.clone(),
-        headers: request.headers.clone(),
-        origin: request.origin,
-        body: InvokeBody::Full(body.clone()),
-    })
+    remote::call(runtime, neighbours, &target, request).await
 }
 
 fn parse<'a>(target: &'a str, own: &'a str) -> Result<Target<'a>, InvokeError> {

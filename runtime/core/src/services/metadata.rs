@@ -5,6 +5,7 @@ use crate::delivery::Origin;
 use crate::runtime::Runtime;
 use crate::slots::{Current, Slot};
 use proa_host::manifest::Kind;
+use proa_resources::IssueClass;
 use proa_resources::resource::Resource;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -167,6 +168,11 @@ pub fn get(runtime: &Runtime) -> Info {
             extended.insert(format!("proa.component.{}.error", slot.name), error);
         }
     }
+    // A resource that does not even read, and one of which a policy makes no sense: in both cases the one before it goes on.
+    for issue in snapshot.errors.iter().filter(|e| e.class == IssueClass::Policy) {
+        extended.insert(format!("proa.resiliency.{}.error", issue.name.as_deref().unwrap_or_default()), issue.problem.clone());
+    }
+    extended.extend(runtime.resiliency().refused().into_iter().map(|(name, why)| (format!("proa.resiliency.{name}.error"), why)));
     let subscriptions = runtime.deliveries.subscriptions().into_iter().map(|s| SubscriptionInfo {
         rules: rules(&s.spec.rules, &s.spec.default_path),
         origin: if s.origin == Origin::Declarative { "DECLARATIVE" } else { "PROGRAMMATIC" },

@@ -1,17 +1,18 @@
 //! Publishing: scopes, envelopes, expiry, one message or many.
 
-use crate::call::{Operation, call};
+use crate::call::{Operation, call_judged, guarded};
 use crate::cloud_event::{self, Draft};
 use crate::metrics::Family;
-use crate::options::Cx;
+use crate::options::{Cx, Transport};
+use crate::resiliency::{Judged, Verdict};
 use crate::runtime::Runtime;
-use crate::slots::Slot;
+use crate::slots::{Current, Slot};
 use bytes::Bytes;
 use proa_host::kinds::pubsub::{Entry, Error as BrokerError, PublishRequest};
 use proa_host::manifest::Kind;
 use proa_model::{Error, Metadata, error, lookup};
 use proa_resources::is_truthy;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 pub struct Publish {
@@ -41,6 +42,17 @@ fn text(error: BrokerError) -> String {
         BrokerError::InvalidArgument(t) | BrokerError::NotFound(t) | BrokerError::Denied(t) | BrokerError::Unavailable(t) | BrokerError::Other(t) => {
             t
         }
+    }
+}
+
+/// What a failure means to policies. Their lists are of the codes that the caller's protocol has.
+fn verdict(error: &BrokerError, transport: Transport) -> Verdict {
+    match (error.verdict(), error) {
+        (Verdict::Code(_), BrokerError::InvalidArgument(_)) if transport == Transport::Http => Verdict::Code(400),
+        (Verdict::Code(_), BrokerError::NotFound(_)) if transport == Transport::Http => Verdict::Code(404),
+        (Verdict::Code(_), BrokerError::Denied(_)) if transport == Transport::Http => Verdict::Code(403),
+        (Verdict::Code(_), BrokerError::Unavailable(_)) if transport == Transport::Http => Verdict::Code(503),
+        (verdict, _) => verdict,
     }
 }
 
@@ -112,7 +124,8 @@ pub async fn publish(runtime: &Runtime, cx: &Cx, request: Publish) -> Result<(),
     let (data, content_type) = payload(runtime, cx, &slot, &topic, &entry)?;
     permitted(runtime, &slot, &topic)?;
     let operation = Operation { family: Family::PubsubEgress, name: &topic, read: false };
-    let answer = call(runtime, &slot, operation, |lease| {
+    let judge = |error: &BrokerError| verdict(error, cx.transport);
+    let answer = call_judged(runtime, &slot, operation, judge, |lease| {
         let topic = crate::delivery::broker_topic(runtime, lease.prepared.namespaced, &topic);
         let request = PublishRequest { topic, data: data.to_vec(), content_type: content_type.clone(), metadata: entry.metadata.clone() };
         async move { lease.generation.pubsub().publish(request).await }
@@ -143,31 +156,49 @@ pub async fn publish_bulk(
         ready.push(Entry { id: entry.id.clone(), data: data.to_vec(), content_type, metadata: entry.metadata.clone() });
     }
     let count = ready.len();
-    let failed = send_bulk(runtime, &slot, topic, ready, metadata).await;
+    let failed = send_bulk(runtime, cx, &slot, topic, ready, metadata).await;
     let published = (count - failed.len().min(count)) as u64;
     runtime.metrics().pubsub_egress_bulk(pubsub, topic, failed.is_empty(), published, begun.elapsed());
     Ok(failed)
 }
 
-async fn send_bulk(runtime: &Runtime, slot: &Slot, topic: &str, entries: Vec<Entry>, metadata: Metadata) -> Vec<FailedEntry> {
-    let all_failed = |why: String| entries.iter().map(|e| FailedEntry { id: e.id.clone(), error: why.clone() }).collect();
-    let Some(lease) = slot.lease().await else { return all_failed(format!("pubsub {} is not loaded", slot.name)) };
-    let topic = crate::delivery::broker_topic(runtime, lease.prepared.namespaced, topic);
+/// Sends what is left of the entries in each attempt.
+async fn send_bulk(runtime: &Runtime, cx: &Cx, slot: &Slot, topic: &str, entries: Vec<Entry>, metadata: Metadata) -> Vec<FailedEntry> {
+    let left = Mutex::new(entries);
+    let lock = || left.lock().unwrap_or_else(PoisonError::into_inner);
+    let judge = |failed: &Vec<(String, BrokerError)>| failed.first().map_or(Verdict::Failure, |(_, error)| verdict(error, cx.transport));
+    let outcome = guarded(runtime, slot, false, judge, |lease| {
+        let topic = crate::delivery::broker_topic(runtime, lease.prepared.namespaced, topic);
+        let (entries, metadata) = (lock().clone(), metadata.clone());
+        async move {
+            let failed = send_once(&lease, topic, entries, metadata).await;
+            lock().retain(|entry| failed.iter().any(|(id, _)| *id == entry.id));
+            Ok(if failed.is_empty() { Ok(()) } else { Err(failed) })
+        }
+    })
+    .await;
+    match outcome {
+        Ok(Ok(())) => Vec::new(),
+        Ok(Err(failed)) => failed.into_iter().map(|(id, error)| FailedEntry { id, error: text(error) }).collect(),
+        Err(error) => lock().iter().map(|entry| FailedEntry { id: entry.id.clone(), error: error.to_string() }).collect(),
+    }
+}
+
+/// The entries that failed.
+async fn send_once(lease: &Current, topic: String, entries: Vec<Entry>, metadata: Metadata) -> Vec<(String, BrokerError)> {
     let broker = lease.generation.pubsub();
+    let mut failed = Vec::new();
     if lease.generation.module().interfaces().contains(&"pubsub/bulk-publisher") {
-        return match broker.publish_bulk(topic, entries.clone(), metadata).await {
-            Ok(Ok(failed)) => failed.into_iter().map(|(id, e)| FailedEntry { id, error: text(e) }).collect(),
-            Ok(Err(e)) => all_failed(text(e)),
-            Err(e) => all_failed(e.to_string()),
+        let outcome = broker.publish_bulk(topic, entries.clone(), metadata).await;
+        return match outcome.unwrap_or_else(|e| Err(BrokerError::Other(e.to_string()))) {
+            Ok(failed) => failed,
+            Err(error) => entries.into_iter().map(|entry| (entry.id, error.clone())).collect(),
         };
     }
-    let mut failed = Vec::new();
     for entry in entries {
         let request = PublishRequest { topic: topic.clone(), data: entry.data, content_type: entry.content_type, metadata: entry.metadata };
-        let outcome = broker.publish(request).await.map_err(|e| e.to_string()).and_then(|r| r.map_err(text));
-        if let Err(error) = outcome {
-            failed.push(FailedEntry { id: entry.id, error });
-        }
+        let outcome = broker.publish(request).await.unwrap_or_else(|e| Err(BrokerError::Other(e.to_string())));
+        failed.extend(outcome.err().map(|error| (entry.id, error)));
     }
     failed
 }

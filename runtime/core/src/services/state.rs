@@ -1,5 +1,6 @@
 //! State stores: keys with their prefix, values with their encoding and encryption, one item or many.
 
+mod several;
 mod value;
 
 use crate::call::{Operation as CallOperation, call};
@@ -15,6 +16,7 @@ use proa_host::kinds::state as store;
 use proa_host::manifest::Kind;
 use proa_model::error::state::Outcome;
 use proa_model::{Error, Metadata, error, lookup};
+use several::Several;
 use std::sync::Arc;
 pub use value::{Value, items_of_json};
 
@@ -193,31 +195,16 @@ fn delete_request(name: &str, prepared: &Prepared, item: &DeleteItem) -> Result<
     })
 }
 
-/// One outcome of several: none when all went well, otherwise what Dapr makes of the failures.
-fn joined(outcomes: Vec<Result<(), store::Error>>) -> Result<(), (Outcome, String)> {
-    let failures: Vec<_> = outcomes.into_iter().filter_map(Result::err).map(failure).collect();
-    if failures.is_empty() {
-        return Ok(());
-    }
-    let any = |outcome| failures.iter().any(|(o, _)| *o == outcome);
-    let outcome = match () {
-        () if any(Outcome::Other) => Outcome::Other,
-        () if any(Outcome::EtagInvalid) => Outcome::EtagInvalid,
-        () => Outcome::EtagMismatch,
-    };
-    let text = failures.into_iter().map(|(_, t)| t).collect::<Vec<_>>().join("\n");
-    Err((outcome, text))
-}
-
 pub async fn save(runtime: &Runtime, _cx: &Cx, name: &str, items: Vec<SetItem>) -> Result<(), Error> {
     let (slot, current) = find(runtime, name)?;
     let requests = items.iter().map(|i| set_request(name, &current.prepared, i)).collect::<Result<Vec<_>, _>>()?;
     drop(current);
     let failed = |(outcome, why): (Outcome, String)| error::state::save(name, outcome, &why);
     let operation = CallOperation { family: Family::State, name: "set", read: false };
+    let several = Several::new(requests);
     let answer = call(runtime, &slot, operation, |lease| {
-        let requests = requests.clone();
-        async move { Ok::<_, CallError>(joined(set_all(&lease, requests).await?)) }
+        let (several, requests) = (&several, several.left());
+        async move { Ok::<_, CallError>(several.settle(set_all(&lease, requests).await?)) }
     });
     answer.await.map_err(|e| failed((Outcome::Other, e.to_string())))?.map_err(failed)
 }
@@ -277,9 +264,10 @@ async fn delete_with(
     let requests = items.iter().map(|i| delete_request(name, &current.prepared, i)).collect::<Result<Vec<_>, _>>()?;
     drop(current);
     let operation = CallOperation { family: Family::State, name: label, read: false };
+    let several = Several::new(requests);
     let answer = call(runtime, &slot, operation, |lease| {
-        let requests = requests.clone();
-        async move { Ok::<_, CallError>(joined(delete_all(&lease, requests).await?)) }
+        let (several, requests) = (&several, several.left());
+        async move { Ok::<_, CallError>(several.settle(delete_all(&lease, requests).await?)) }
     });
     Ok(answer.await.unwrap_or_else(|e| Err((Outcome::Other, e.to_string()))))
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use proa_core::Transport;
 use proa_core::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse};
+use proa_core::resiliency::Stopped;
 use proa_core::services::invoke as service;
 use proa_model::Grpc;
 use proa_model::error::invoke as errors;
@@ -45,6 +46,11 @@ pub(super) async fn invoke(api: &Api, request: Request<InvokeServiceRequest>) ->
 
 /// A refusal of the other side's lists stays one.
 fn fail(api: &Api, app_id: &str, error: &InvokeError) -> Status {
+    match error {
+        InvokeError::Stopped(Stopped::Timeout) => return Status::deadline_exceeded(error.to_string()),
+        InvokeError::Stopped(_) => return Status::unknown(error.to_string()),
+        InvokeError::Plain(_) | InvokeError::Status { .. } => {}
+    }
     let mut failure = errors::failed(app_id, &error.to_string());
     if error.is(Grpc::PermissionDenied) {
         failure.grpc = Grpc::PermissionDenied;

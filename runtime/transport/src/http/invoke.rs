@@ -21,7 +21,7 @@ use proa_model::error::invoke;
 use proa_model::{Error, Grpc};
 
 const APP_ID: &str = "dapr-app-id";
-/// The largest body that is kept to be sent again.
+/// The largest body that is kept to be sent again when no policy asks for it.
 const KEPT: u64 = 1 << 20;
 
 /// Calls the application that the request names.
@@ -31,8 +31,9 @@ pub async fn invoke(mut call: Call<'_>) -> Result<Reply, Error> {
     let mut headers = call.parts.headers.clone();
     headers.remove(APP_ID);
     let limit = call.runtime.options().max_body_size;
+    let kept = if service::retries(call.runtime, &app_id) { limit as u64 } else { KEPT };
     let body = match call.take_body() {
-        Some(body) => outgoing(body, limit).await.map_err(|why| invoke::failed(&app_id, &why))?,
+        Some(body) => outgoing(body, limit, kept).await.map_err(|why| invoke::failed(&app_id, &why))?,
         None => InvokeBody::Full(bytes::Bytes::new()),
     };
     let request = InvokeRequest {
@@ -51,9 +52,9 @@ pub async fn invoke(mut call: Call<'_>) -> Result<Reply, Error> {
     }
 }
 
-async fn outgoing(body: Inbound, limit: usize) -> Result<InvokeBody, String> {
+async fn outgoing(body: Inbound, limit: usize, kept: u64) -> Result<InvokeBody, String> {
     let hint = body.size_hint();
-    if body.is_end_stream() || hint.upper().is_some_and(|length| length <= KEPT) || hint.lower() > limit as u64 {
+    if body.is_end_stream() || hint.upper().is_some_and(|length| length <= kept) || hint.lower() > limit as u64 {
         let read = body::read(body, limit).await;
         return read.map(InvokeBody::Full).map_err(|error| match error {
             ReadError::TooLarge(_) => "stream too large".to_owned(),
