@@ -10,6 +10,7 @@ use crate::names::Resolver;
 use crate::options::RuntimeOptions;
 use crate::reconcile::{self, Reconciler};
 use crate::slots::Slots;
+use crate::trace::Tracer;
 use proa_host::Host;
 use proa_host::manifest::Kind;
 use proa_host::middleware::{BoxError, Lease as StageLease, Pipeline, Service, Stage};
@@ -38,6 +39,7 @@ pub struct Runtime {
     options: RuntimeOptions,
     configuration: Arc<Configuration>,
     metrics: Metrics,
+    tracer: OnceLock<Tracer>,
     pub(crate) host: Host,
     pub(crate) slots: Slots,
     pub(crate) targets: Targets,
@@ -73,6 +75,7 @@ impl Runtime {
             options,
             configuration: Arc::new(configuration),
             metrics,
+            tracer: OnceLock::new(),
             host,
             slots: Slots::default(),
             targets: Targets::default(),
@@ -100,6 +103,14 @@ impl Runtime {
     }
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+    /// Makes the spans of this sidecar; once in a runtime's life, before anything is served.
+    pub fn trace_with(&self, tracer: Tracer) {
+        // The first stays.
+        let _ = self.tracer.set(tracer);
+    }
+    pub fn tracer(&self) -> Tracer {
+        self.tracer.get().cloned().unwrap_or_default()
     }
     pub fn configuration(&self) -> Arc<Configuration> {
         self.configuration.clone()

@@ -5,6 +5,7 @@ use crate::app::{AppSubscription, DeliveryStatus, Source, TopicDelivery};
 use crate::cloud_event;
 use crate::runtime::Runtime;
 use crate::slots::Slot;
+use crate::trace::{self, Kind, Link, Span};
 use proa_host::kinds::pubsub::{Error, Message, PublishRequest, Verdict};
 use proa_resources::is_truthy;
 use serde_json::{Map, Value};
@@ -86,18 +87,32 @@ async fn attempt(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Me
         }
     };
     let id = text(&event, "id").unwrap_or_default();
+    let span = span(runtime, &event, &source.topic);
     let delivery = TopicDelivery {
         subscription: source.clone(),
         path,
-        traceparent: text(&event, "traceparent").or_else(|| text(&event, "traceid")),
-        tracestate: text(&event, "tracestate"),
+        traceparent: match &span {
+            Some(span) => Some(span.context().text()),
+            None => text(&event, "traceparent").or_else(|| text(&event, "traceid")),
+        },
+        tracestate: match &span {
+            Some(span) => span.link().state.as_deref().map(str::to_owned),
+            None => text(&event, "tracestate"),
+        },
         cloud_event: Value::Object(event),
         raw_payload: route.raw,
         body,
         content_type: cloud_event::JSON.to_owned(),
         metadata: message.metadata.clone(),
     };
-    match app.deliver(delivery).await {
+    let answer = trace::within(span.clone(), app.deliver(delivery)).await;
+    if let Some(span) = span {
+        if let Err(error) = &answer {
+            span.fail(error.message.clone());
+        }
+        span.end();
+    }
+    match answer {
         Ok(DeliveryStatus::Success) => ("success", Verdict::Ack),
         Ok(DeliveryStatus::Drop) => dead_letter(runtime, slot, route, message, Verdict::Drop, "drop").await,
         Ok(DeliveryStatus::Retry) => {
@@ -109,6 +124,16 @@ async fn attempt(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Me
             dead_letter(runtime, slot, route, message, Verdict::Retry, "retry").await
         }
     }
+}
+
+/// The span of a delivery; none for an event that says nothing about its trace.
+fn span(runtime: &Runtime, event: &Map<String, Value>, topic: &str) -> Option<Span> {
+    let parent = event.get("traceparent").filter(|p| !p.is_null()).or_else(|| event.get("traceid"))?.as_str()?;
+    let parent = Link::from_text(parent, event.get("tracestate").and_then(Value::as_str));
+    let span = runtime.tracer().start(Kind::Client, || format!("pubsub/{topic}"), parent)?;
+    span.set("messaging.system", "pubsub");
+    span.set("messaging.destination.name", topic);
+    Some(span)
 }
 
 /// With a dead letter topic, what cannot be delivered goes there and is done with.
