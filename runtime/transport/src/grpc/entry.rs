@@ -66,13 +66,17 @@ impl Entry {
         if token.is_some() {
             tracing::info!(target: "dapr.runtime.grpc.api", "Enabled token authentication on gRPC server");
         }
+        let tracer = runtime.tracer();
+        if tracer.is_on() {
+            tracing::info!(target: "dapr.runtime.grpc.api", "Enabled gRPC tracing middleware");
+        }
         Self(Arc::new(Inner {
             runtime: runtime.clone(),
             methods,
             service,
             reflection: reflection::routes(role),
             token,
-            tracer: runtime.tracer(),
+            tracer,
             logs: of_api && options.enable_api_logging.unwrap_or(configuration.api_logging.enabled),
         }))
     }

@@ -41,13 +41,19 @@ impl Api {
     pub fn new(runtime: Arc<Runtime>) -> Self {
         let options = runtime.options();
         let (cors, token, limit) = (Cors::new(&options.allowed_origins), Token::new(options.api_token.as_deref()), options.max_body_size);
-        for (on, what) in [(cors.is_some(), "CORS HTTP middleware"), (token.is_some(), "token authentication on HTTP server")] {
+        let tracer = runtime.tracer();
+        let parts = [
+            (tracer.is_on(), "tracing HTTP middleware"),
+            (cors.is_some(), "CORS HTTP middleware"),
+            (token.is_some(), "token authentication on HTTP server"),
+        ];
+        for (on, what) in parts {
             if on {
                 tracing::info!(target: "dapr.runtime.http", "Enabled {what}");
             }
         }
         let router = Arc::new(Router::api(&runtime));
-        Self(Arc::new(Inner { end: Arc::new(End(router.clone(), None)), tracer: runtime.tracer(), runtime, router, cors, token, limit }))
+        Self(Arc::new(Inner { end: Arc::new(End(router.clone(), None)), tracer, runtime, router, cors, token, limit }))
     }
 }
 

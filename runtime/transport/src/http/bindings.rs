@@ -7,7 +7,7 @@ use super::request::Call;
 use bytes::Bytes;
 use http::StatusCode;
 use proa_core::services::bindings::{self, Invoke};
-use proa_core::trace::check_baggage;
+use proa_core::trace::{SpanContext, check_baggage};
 use proa_model::error::common;
 use proa_model::{Error, Metadata};
 
@@ -21,10 +21,11 @@ pub async fn invoke(mut call: Call<'_>) -> Result<Reply, Error> {
         check_baggage(list).map_err(|why| common::malformed(&why))?;
         put(&mut request.metadata, "baggage", list);
     }
-    for (name, value) in [("traceparent", &cx.traceparent), ("tracestate", &cx.tracestate)] {
-        if let Some(value) = value {
-            put(&mut request.metadata, name, value);
-        }
+    if call.runtime.tracer().is_on() {
+        put(&mut request.metadata, "traceparent", &SpanContext::from_text_or_zero(cx.traceparent.as_deref()).text());
+    }
+    if let Some(state) = &cx.tracestate {
+        put(&mut request.metadata, "tracestate", state);
     }
     let output = match bindings::invoke(call.runtime, &cx, request).await {
         Ok(output) => output,
