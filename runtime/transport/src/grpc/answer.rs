@@ -21,7 +21,7 @@ pub(super) struct Answer {
     content: Content,
     call: Option<Call>,
     /// Ends with the answer.
-    span: Option<Span>,
+    span: Open,
 }
 
 enum Content {
@@ -32,12 +32,12 @@ enum Content {
 
 /// A refusal that is no call: trailers in place of headers, nothing recorded.
 pub(super) fn refusal(status: Status) -> Response<Answer> {
-    status.into_http::<tonic::body::Body>().map(|body| Answer { content: Content::Messages(body), call: None, span: None })
+    status.into_http::<tonic::body::Body>().map(|body| Answer { content: Content::Messages(body), call: None, span: Open(None) })
 }
 
 /// Ties the answer to its span.
 pub(super) fn traced(mut response: Response<Answer>, span: Option<Span>) -> Response<Answer> {
-    response.body_mut().span = span;
+    response.body_mut().span = Open(span);
     response
 }
 
@@ -45,7 +45,7 @@ pub(super) fn traced(mut response: Response<Answer>, span: Option<Span>) -> Resp
 pub(super) fn finish(response: Response<tonic::body::Body>, call: Call) -> Response<Answer> {
     let (mut parts, body) = response.into_parts();
     if !parts.headers.contains_key(&STATUS) {
-        return Response::from_parts(parts, Answer { content: Content::Messages(body), call: Some(call), span: None });
+        return Response::from_parts(parts, Answer { content: Content::Messages(body), call: Some(call), span: Open(None) });
     }
     let mut trailers = HeaderMap::new();
     for name in [STATUS, MESSAGE, DETAILS] {
@@ -54,12 +54,12 @@ pub(super) fn finish(response: Response<tonic::body::Body>, call: Call) -> Respo
         }
     }
     worded(&mut trailers);
-    Response::from_parts(parts, Answer { content: Content::Trailers(Some(trailers)), call: Some(call), span: None })
+    Response::from_parts(parts, Answer { content: Content::Trailers(Some(trailers)), call: Some(call), span: Open(None) })
 }
 
 /// Ties the answer of something that is not recorded.
 pub(super) fn unrecorded(response: Response<tonic::body::Body>) -> Response<Answer> {
-    response.map(|body| Answer { content: Content::Messages(body), call: None, span: None })
+    response.map(|body| Answer { content: Content::Messages(body), call: None, span: Open(None) })
 }
 
 /// A message over the limit is `ResourceExhausted` for every other gRPC implementation.
@@ -93,7 +93,7 @@ impl Answer {
         if let Some(mut call) = self.call.take() {
             call.end(code);
         }
-        let Some(span) = self.span.take() else { return };
+        let Some(span) = self.span.0.take() else { return };
         if code != Code::Ok {
             span.fail(Status::from_header_map(trailers).map_or_else(String::new, |status| status.message().to_owned()));
         }
@@ -145,9 +145,12 @@ impl Body for Answer {
     }
 }
 
-impl Drop for Answer {
+/// The span of an answer that has not come to its end.
+struct Open(Option<Span>);
+
+impl Drop for Open {
     fn drop(&mut self) {
-        if let Some(span) = self.span.take() {
+        if let Some(span) = self.0.take() {
             span.fail("the caller went away");
             span.end();
         }
