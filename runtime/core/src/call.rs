@@ -7,6 +7,7 @@ use crate::metrics::{Family, Flow};
 use crate::resiliency::{Judged, Stopped, Verdict};
 use crate::runtime::Runtime;
 use crate::slots::{Lease, Slot};
+use crate::trace::{self, Kind, Span};
 use proa_host::CallError;
 use std::time::Instant;
 
@@ -57,8 +58,18 @@ where
     Fut: Future<Output = Result<Result<R, E>, CallError>>,
 {
     let begun = Instant::now();
-    let outcome = guarded(runtime, slot, operation.read, judge, attempt).await;
+    let span = observed(slot, operation);
+    let outcome = guarded(runtime, slot, operation.read, span.as_ref(), judge, attempt).await;
     let success = matches!(outcome, Ok(Ok(_)));
+    if let Some(span) = span {
+        match &outcome {
+            Ok(Ok(_)) => {}
+            // What the component says may quote data.
+            Ok(Err(_)) => span.fail("the component refused"),
+            Err(failure) => span.fail(failure.to_string()),
+        }
+        span.end();
+    }
     runtime.metrics().component(operation.family, &slot.name, operation.name).observe(success, begun.elapsed());
     outcome
 }
@@ -68,6 +79,7 @@ pub async fn guarded<R, E, F, Fut>(
     runtime: &Runtime,
     slot: &Slot,
     read: bool,
+    span: Option<&Span>,
     judge: impl Fn(&E) -> Verdict,
     attempt: F,
 ) -> Result<Result<R, E>, CallFailure>
@@ -82,17 +94,37 @@ where
         Err(CallFailure::Call(CallError::Unsupported(_))) => Verdict::Permanent,
         Err(_) => Verdict::Failure,
     };
-    policy.run(verdict, |_| attempts(slot, read, &attempt)).await?
+    policy.run(verdict, |_| attempts(slot, read, span, &attempt)).await?
 }
 
-async fn attempts<R, E, F, Fut>(slot: &Slot, read: bool, attempt: &F) -> Result<Result<R, E>, CallFailure>
+/// The span of one component call, where the call around it is recorded.
+fn observed(slot: &Slot, operation: Operation<'_>) -> Option<Span> {
+    let span = trace::recording()?.child(Kind::Internal, format!("component/{}/{}", slot.name, operation.name));
+    span.set("proa.component.name", &slot.name);
+    span.set("proa.component.operation", operation.name);
+    Some(span)
+}
+
+/// Which generation answers; it changes when a swap comes between two attempts.
+fn leased(span: Option<&Span>, lease: &Lease, before: &mut Option<u64>) {
+    let Some(span) = span else { return };
+    let identity = lease.generation.identity();
+    span.set("proa.component.type", &identity.component_type);
+    span.set_number("proa.component.generation", i64::try_from(identity.generation).unwrap_or(i64::MAX));
+    if let Some(before) = before.replace(identity.generation).filter(|before| *before != identity.generation) {
+        span.set_number("proa.component.swapped_from", i64::try_from(before).unwrap_or(i64::MAX));
+    }
+}
+
+async fn attempts<R, E, F, Fut>(slot: &Slot, read: bool, span: Option<&Span>, attempt: &F) -> Result<Result<R, E>, CallFailure>
 where
     F: Fn(Lease) -> Fut,
     Fut: Future<Output = Result<Result<R, E>, CallError>>,
 {
-    let (mut restarts, mut repeated) = (0, false);
+    let (mut restarts, mut repeated, mut before) = (0, false, None);
     loop {
         let lease = slot.lease().await.ok_or_else(|| CallFailure::Gone(slot.name.clone()))?;
+        leased(span, &lease, &mut before);
         let generation = lease.generation.clone();
         match attempt(lease).await {
             Err(CallError::NotStarted(_)) if restarts < RESTARTS => restarts += 1,

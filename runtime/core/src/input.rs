@@ -5,6 +5,7 @@ use crate::metrics::{Family, Flow};
 use crate::resiliency::{Judged, Spare, Stopped, Verdict as Judgement};
 use crate::runtime::Runtime;
 use crate::slots::Slot;
+use crate::trace::{self, Link, Span};
 use bytes::Bytes;
 use proa_host::generation::Generation;
 use proa_host::kinds::bindings::{Error, Event, Verdict};
@@ -169,22 +170,51 @@ async fn read(runtime: &Arc<Runtime>, slot: &Arc<Slot>, generation: &Arc<Generat
     }
 }
 
+/// The span of an event's way to the application.
+fn span(runtime: &Runtime, slot: &Slot, event: &Event) -> Option<Span> {
+    let told = |name: &str| proa_model::lookup(&event.metadata, name);
+    let parent = told("traceparent").and_then(|parent| Link::from_text(parent, told("tracestate")));
+    let span = runtime.tracer().start(trace::Kind::Client, || format!("bindings/{}", slot.name), parent)?;
+    let url = match runtime.options().app_protocol.is_grpc() {
+        true => "/dapr.proto.runtime.v1.AppCallback/OnBindingEvent".to_owned(),
+        false => format!("POST /{}", slot.name),
+    };
+    for (name, value) in [("db.name", slot.name.as_str()), ("rpc.service", "Dapr"), ("db.system", "bindings"), ("db.connection_string", &url)] {
+        span.set(name, value);
+    }
+    Some(span)
+}
+
 /// None: `stop` came before the application had taken the event.
 async fn deliver(runtime: &Arc<Runtime>, slot: &Arc<Slot>, event: Event, stop: &CancellationToken) -> Option<Verdict> {
     let begun = Instant::now();
+    let span = span(runtime, slot, &event);
     let delivery = BindingDelivery {
         name: slot.name.clone(),
         route: route(slot),
-        traceparent: proa_model::lookup(&event.metadata, "traceparent").map(str::to_owned),
-        tracestate: proa_model::lookup(&event.metadata, "tracestate").map(str::to_owned),
+        traceparent: match &span {
+            Some(span) => Some(span.context().text()),
+            None => proa_model::lookup(&event.metadata, "traceparent").map(str::to_owned),
+        },
+        tracestate: match &span {
+            Some(span) => span.link().state.as_deref().map(str::to_owned),
+            None => proa_model::lookup(&event.metadata, "tracestate").map(str::to_owned),
+        },
         data: Bytes::from(event.data),
         content_type: event.content_type,
         metadata: event.metadata,
     };
-    let answer = to_app(runtime, slot, delivery, stop).await?;
+    let answer = trace::within(span.clone(), to_app(runtime, slot, delivery, stop)).await;
+    if let Some(span) = &span {
+        if let Some(Err(error)) = &answer {
+            span.fail(error.message.clone());
+        }
+        span.end();
+    }
+    let answer = answer?;
     runtime.metrics().component(Family::InputBinding, &slot.name, "").observe(answer.is_ok(), begun.elapsed());
     Some(match answer {
-        Ok(reply) => match crate::services::bindings::carry_out(runtime, &reply).await {
+        Ok(reply) => match trace::within(span, crate::services::bindings::carry_out(runtime, &reply)).await {
             Ok(()) => Verdict::Handled(reply.data.map(|d| d.to_vec())),
             Err(error) => {
                 tracing::error!(target: "dapr.runtime.processor.binding", "error handling response of binding {}: {error}", slot.name);

@@ -21,6 +21,7 @@ pub mod runtime;
 mod scopes;
 pub mod services;
 pub mod slots;
+pub mod trace;
 
 pub use health::Health;
 pub use metrics::Metrics;

@@ -1,5 +1,6 @@
 //! What a runtime is built from, and what accompanies each call.
 
+use crate::trace::Span;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -93,5 +94,11 @@ pub struct Cx {
 impl Cx {
     pub fn new(transport: Transport) -> Self {
         Self { transport, traceparent: None, tracestate: None, baggage: None }
+    }
+
+    /// Within a span.
+    pub fn of(transport: Transport, span: &Span, baggage: Option<String>) -> Self {
+        let link = span.link();
+        Self { transport, traceparent: Some(link.context.text()), tracestate: link.state.as_deref().map(str::to_owned), baggage }
     }
 }

@@ -9,8 +9,9 @@ use crate::metrics::{HttpOptions, Metrics, MetricsError, MetricsOptions, Rule, R
 use crate::names::Resolver;
 use crate::options::RuntimeOptions;
 use crate::reconcile::{self, Reconciler};
-use crate::slots::{Slot, Slots};
 use crate::resiliency::Resiliency;
+use crate::slots::{Slot, Slots};
+use crate::trace::Tracer;
 use proa_host::Host;
 use proa_host::manifest::Kind;
 use proa_host::middleware::{BoxError, Lease as StageLease, Pipeline, Service, Stage};
@@ -40,6 +41,7 @@ pub struct Runtime {
     configuration: Arc<Configuration>,
     metrics: Metrics,
     resiliency: Resiliency,
+    tracer: OnceLock<Tracer>,
     pub(crate) host: Host,
     pub(crate) slots: Slots,
     pub(crate) targets: Targets,
@@ -78,6 +80,7 @@ impl Runtime {
             configuration: Arc::new(configuration),
             resiliency: Resiliency::new(metrics.clone()),
             metrics,
+            tracer: OnceLock::new(),
             host,
             slots: Slots::default(),
             targets: Targets::default(),
@@ -110,6 +113,14 @@ impl Runtime {
     /// Timeouts, retries and circuit breakers of every target.
     pub fn resiliency(&self) -> &Resiliency {
         &self.resiliency
+    }
+    /// Makes the spans of this sidecar; once in a runtime's life, before anything is served.
+    pub fn trace_with(&self, tracer: Tracer) {
+        // The first stays.
+        let _ = self.tracer.set(tracer);
+    }
+    pub fn tracer(&self) -> Tracer {
+        self.tracer.get().cloned().unwrap_or_default()
     }
     pub fn configuration(&self) -> Arc<Configuration> {
         self.configuration.clone()

@@ -10,6 +10,7 @@ mod answer;
 mod api;
 mod bindings;
 mod call;
+mod describe;
 mod entry;
 pub mod error;
 mod internal;

@@ -29,6 +29,7 @@ mod state;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests;
 mod token;
+mod trace;
 mod upgrade;
 
 pub use metrics::serve_metrics;

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod body;
+pub mod export;
 pub mod grpc;
 pub mod http;
 pub(crate) mod invocation;
@@ -12,3 +13,4 @@ pub mod listen;
 pub mod peers;
 pub mod routes;
 pub mod tls;
+pub(crate) mod trace;

@@ -81,7 +81,8 @@ impl GrpcPeers {
         Ok(ServiceInvocationClient::new(channel).max_decoding_message_size(self.limit).max_encoding_message_size(self.limit))
     }
 
-    async fn send(&self, address: &str, app_id: &str, request: InvokeRequest) -> Result<InvokeResponse, InvokeError> {
+    async fn send(&self, address: &str, app_id: &str, mut request: InvokeRequest) -> Result<InvokeResponse, InvokeError> {
+        crate::trace::put_relayed(&mut request.headers);
         let mut client = self.client(address).await?;
         let (head, body) = head(request);
         let spare = match &body {
@@ -90,7 +91,9 @@ impl GrpcPeers {
         };
         let (broken, breaks) = oneshot::channel();
         let mut guard = Guarded::new(breaks);
-        let call = client.call_local_stream(messages(head, body, broken));
+        let mut outgoing = tonic::Request::new(messages(head, body, broken));
+        crate::trace::put_peer(outgoing.metadata_mut());
+        let call = client.call_local_stream(outgoing);
         let outcome = tokio::select! {
             outcome = call => outcome,
             why = guard.broken() => return Err(InvokeError::Plain(why)),
@@ -114,7 +117,9 @@ impl GrpcPeers {
         if let Some(message) = &mut head.message {
             message.data.get_or_insert_default().value = bytes.to_vec();
         }
-        client.call_local(head).await.map(|answer| unary(answer.into_inner())).map_err(|status| failure(&status))
+        let mut outgoing = tonic::Request::new(head);
+        crate::trace::put_peer(outgoing.metadata_mut());
+        client.call_local(outgoing).await.map(|answer| unary(answer.into_inner())).map_err(|status| failure(&status))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proa_protocol::runtime::v1::dapr_client::DaprClient;
+pub use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
 
 /// Far above the sidecar's own limit, which is the one under test.

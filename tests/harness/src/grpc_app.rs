@@ -2,7 +2,7 @@
 //!
 //! Subscriptions and bindings are listed as configured; events are answered by the handler of their path, or with success.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ struct Inner {
     binding_events: Mutex<Vec<pb::BindingEventRequest>>,
     binding_answer: Mutex<pb::BindingEventResponse>,
     tokens: Mutex<Vec<Option<String>>>,
+    invocations: Mutex<Vec<BTreeMap<String, String>>>,
 }
 
 /// A running gRPC app.
@@ -116,6 +117,11 @@ impl GrpcApp {
         self.inner.tokens.lock().expect("tokens").clone()
     }
 
+    /// The metadata of every call of another application, in order; binary values in base64.
+    pub fn invocations(&self) -> Vec<BTreeMap<String, String>> {
+        self.inner.invocations.lock().expect("invocations").clone()
+    }
+
     /// Waits up to twenty seconds for `count` events on `path`.
     pub async fn wait_for(&self, path: &str, count: usize) -> Vec<pb::TopicEventRequest> {
         until(&format!("{count} events on {path}"), Duration::from_secs(20), || async {
@@ -147,6 +153,9 @@ struct Callbacks(Arc<Inner>);
 #[tonic::async_trait]
 impl AppCallback for Callbacks {
     async fn on_invoke(&self, request: Request<InvokeRequest>) -> Result<Response<InvokeResponse>, Status> {
+        let headers = request.metadata().clone().into_headers();
+        let headers = headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        self.0.invocations.lock().expect("invocations").push(headers.collect());
         let request = request.into_inner();
         Ok(Response::new(InvokeResponse { data: request.data, content_type: request.content_type }))
     }

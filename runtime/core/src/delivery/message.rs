@@ -8,6 +8,7 @@ use crate::metrics::Flow;
 use crate::resiliency::{Judged, Spare, Stopped, Verdict as Judgement};
 use crate::runtime::Runtime;
 use crate::slots::Slot;
+use crate::trace::{self, Link, Span};
 use proa_host::kinds::pubsub::{Error, Message, PublishRequest, Verdict};
 use proa_host::manifest::Kind;
 use proa_resources::is_truthy;
@@ -95,18 +96,32 @@ async fn process(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Me
         }
     };
     let id = text(&event, "id").unwrap_or_default();
+    let span = span(runtime, &event, &source.topic);
     let delivery = TopicDelivery {
         subscription: source.clone(),
         path,
-        traceparent: text(&event, "traceparent").or_else(|| text(&event, "traceid")),
-        tracestate: text(&event, "tracestate"),
+        traceparent: match &span {
+            Some(span) => Some(span.context().text()),
+            None => text(&event, "traceparent").or_else(|| text(&event, "traceid")),
+        },
+        tracestate: match &span {
+            Some(span) => span.link().state.as_deref().map(str::to_owned),
+            None => text(&event, "tracestate"),
+        },
         cloud_event: Value::Object(event),
         raw_payload: route.raw,
         body,
         content_type: cloud_event::JSON.to_owned(),
         metadata: message.metadata.clone(),
     };
-    let settled = match to_app(runtime, app.as_ref(), slot, delivery, over).await? {
+    let answer = trace::within(span.clone(), to_app(runtime, app.as_ref(), slot, delivery, over)).await;
+    if let Some(span) = span {
+        if let Some(Err(error)) = &answer {
+            span.fail(error.message.clone());
+        }
+        span.end();
+    }
+    let settled = match answer? {
         Ok(DeliveryStatus::Success) => ("success", Verdict::Ack),
         Ok(DeliveryStatus::Drop) => dead_letter(runtime, slot, route, message, Verdict::Drop, "drop").await,
         Ok(DeliveryStatus::Retry) => {
@@ -156,6 +171,16 @@ async fn to_app(
     }
 }
 
+/// The span of a delivery; none for an event that says nothing about its trace.
+fn span(runtime: &Runtime, event: &Map<String, Value>, topic: &str) -> Option<Span> {
+    let parent = event.get("traceparent").filter(|p| !p.is_null()).or_else(|| event.get("traceid"))?.as_str()?;
+    let parent = Link::from_text(parent, event.get("tracestate").and_then(Value::as_str));
+    let span = runtime.tracer().start(trace::Kind::Client, || format!("pubsub/{topic}"), parent)?;
+    span.set("messaging.system", "pubsub");
+    span.set("messaging.destination.name", topic);
+    Some(span)
+}
+
 /// With a dead letter topic, what cannot be delivered goes there and is done with.
 async fn dead_letter(
     runtime: &Arc<Runtime>,
@@ -168,7 +193,7 @@ async fn dead_letter(
     if route.dead_letter_topic.is_empty() {
         return (status, otherwise);
     }
-    let publish = guarded(runtime, slot, false, Error::verdict, |lease| {
+    let publish = guarded(runtime, slot, false, None, Error::verdict, |lease| {
         let topic = super::broker_topic(runtime, lease.prepared.namespaced, &route.dead_letter_topic);
         let (content_type, metadata) = (message.content_type.clone(), message.metadata.clone());
         let request = PublishRequest { topic, data: message.data.clone(), content_type, metadata };

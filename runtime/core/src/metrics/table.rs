@@ -246,5 +246,7 @@ rows! {
     GuestGeneration: Gauge "proa_component_generation" ["component", "type"] "Number of the generation that serves.";
     GuestDenied: Count "proa_component_denied_total" ["component", "type", "grant"] "Attempts of a component beyond its grants.";
     GuestLogDropped: Count "proa_component_log_dropped_total" ["component", "type"] "Log lines of a component dropped by the rate limit.";
+    TraceContextDropped: Count "proa_trace_context_dropped_total" ["header"] "Trace headers of callers that were not well-formed.";
+    TraceSpansDropped: Count "proa_trace_spans_dropped_total" ["reason"] "Spans that were not exported.";
     MetricsDropped: Count "proa_metrics_dropped_total" ["reason"] "Records dropped because of a label value or the series limit.";
 }

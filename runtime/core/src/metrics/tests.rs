@@ -134,3 +134,42 @@ fn every_row_can_be_recorded_and_names_are_unique() {
 fn rescue_counters_are_exposed_from_the_start() {
     has(&default_metrics(), r#"dapr_runtime_workflow_local_wake_count{app_id="myapp",namespace="",status="janitor_recovered"} 0"#);
 }
+
+/// The series that Dapr's three dashboards for Grafana ask of sidecars, without the endings of histograms.
+const ON_BOARDS: &[&str] = &[
+    "dapr_grpc_io_client_completed_rpcs",
+    "dapr_grpc_io_client_roundtrip_latency",
+    "dapr_grpc_io_server_completed_rpcs",
+    "dapr_grpc_io_server_server_latency",
+    "dapr_http_client_completed_count",
+    "dapr_http_client_roundtrip_latency",
+    "dapr_http_server_latency",
+    "dapr_http_server_response_count",
+    "dapr_runtime_actor_deactivated_failed_total",
+    "dapr_runtime_actor_deactivated_total",
+    "dapr_runtime_actor_pending_actor_calls",
+    "dapr_runtime_actor_rebalanced_total",
+    "dapr_runtime_actor_status_report_fail_total",
+    "dapr_runtime_actor_status_report_total",
+    "dapr_runtime_actor_table_operation_recv_total",
+    "dapr_runtime_component_init_fail_total",
+    "dapr_runtime_component_init_total",
+    "dapr_runtime_component_loaded",
+    "dapr_runtime_mtls_init_fail_total",
+    "dapr_runtime_mtls_init_total",
+    "dapr_runtime_mtls_workload_cert_rotated_fail_total",
+    "dapr_runtime_mtls_workload_cert_rotated_total",
+];
+
+#[test]
+fn dashboards_find_their_series() {
+    let names: std::collections::BTreeSet<String> = Row::all().iter().map(Row::exposed_name).collect();
+    let absent: Vec<_> = ON_BOARDS.iter().filter(|name| !names.contains(**name)).collect();
+    assert!(absent.is_empty(), "{absent:?}");
+    let metrics = default_metrics();
+    metrics.count_tasks_with(|| 3);
+    let page = metrics.render();
+    for name in ["go_goroutines", "go_memstats_alloc_bytes", "process_start_time_seconds", "process_virtual_memory_bytes"] {
+        assert!(page.lines().any(|line| line.starts_with(&format!("{name} "))), "{name}");
+    }
+}

@@ -7,6 +7,7 @@ use crate::options::{Cx, Transport};
 use crate::resiliency::{Judged, Verdict};
 use crate::runtime::Runtime;
 use crate::slots::{Current, Slot};
+use crate::trace::{self, Span};
 use bytes::Bytes;
 use proa_host::kinds::pubsub::{Entry, Error as BrokerError, PublishRequest};
 use proa_host::manifest::Kind;
@@ -148,18 +149,35 @@ pub async fn publish_bulk(
     permitted(runtime, &slot, topic)?;
     let begun = Instant::now();
     let mut ready = Vec::with_capacity(entries.len());
+    let mut spans = Vec::new();
     for entry in &mut entries {
         // What is said of the request is said of each entry, unless the entry says otherwise.
         let inherited = metadata.iter().filter(|(n, _)| lookup(&entry.metadata, n).is_none()).cloned().collect::<Vec<_>>();
         entry.metadata.extend(inherited);
-        let (data, content_type) = payload(runtime, cx, &slot, topic, entry)?;
+        let span = produced(entry);
+        let own = span.as_ref().map(|span| Cx::of(cx.transport, span, cx.baggage.clone()));
+        spans.extend(span);
+        let (data, content_type) = payload(runtime, own.as_ref().unwrap_or(cx), &slot, topic, entry)?;
         ready.push(Entry { id: entry.id.clone(), data: data.to_vec(), content_type, metadata: entry.metadata.clone() });
     }
     let count = ready.len();
     let failed = send_bulk(runtime, cx, &slot, topic, ready, metadata).await;
+    for span in spans {
+        if !failed.is_empty() {
+            span.fail("some entries were not published");
+        }
+        span.end();
+    }
     let published = (count - failed.len().min(count)) as u64;
     runtime.metrics().pubsub_egress_bulk(pubsub, topic, failed.is_empty(), published, begun.elapsed());
     Ok(failed)
+}
+
+/// The span of one entry of many; each event has a parent of its own.
+fn produced(entry: &BulkEntry) -> Option<Span> {
+    let span = trace::current().filter(|_| !is_raw(&entry.metadata))?;
+    let name = span.name().to_owned();
+    Some(span.child(trace::Kind::Producer, name))
 }
 
 /// Sends what is left of the entries in each attempt.
@@ -167,7 +185,7 @@ async fn send_bulk(runtime: &Runtime, cx: &Cx, slot: &Slot, topic: &str, entries
     let left = Mutex::new(entries);
     let lock = || left.lock().unwrap_or_else(PoisonError::into_inner);
     let judge = |failed: &Vec<(String, BrokerError)>| failed.first().map_or(Verdict::Failure, |(_, error)| verdict(error, cx.transport));
-    let outcome = guarded(runtime, slot, false, judge, |lease| {
+    let outcome = guarded(runtime, slot, false, None, judge, |lease| {
         let topic = crate::delivery::broker_topic(runtime, lease.prepared.namespaced, topic);
         let (entries, metadata) = (lock().clone(), metadata.clone());
         async move {

@@ -10,6 +10,7 @@ use proa_core::metrics::Series;
 use proa_core::{Runtime, RuntimeOptions, names};
 use proa_host::{Host, HostOptions};
 use proa_transport::app::{app_channel, wait_for_app};
+use proa_transport::export::Exporter;
 use proa_transport::grpc::{self, Role};
 use proa_transport::http;
 use proa_transport::listen::Listeners;
@@ -20,6 +21,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// How long the end waits for the last spans to be exported.
+const FLUSH: Duration = Duration::from_secs(5);
 
 fn fatal(why: impl std::fmt::Display) -> End {
     tracing::error!(target: "dapr.runtime", fatal = true, "Fatal error from runtime: {why}");
@@ -75,6 +79,7 @@ pub async fn run(flags: &SidecarFlags, signals: &mut Signals) -> End {
 
 /// The servers that run, and what stops them.
 struct Servers {
+    exporter: Option<Exporter>,
     stop: CancellationToken,
     tasks: JoinSet<()>,
 }
@@ -103,9 +108,12 @@ async fn start(flags: &SidecarFlags) -> Result<(Arc<Runtime>, Servers), String> 
     let mut configuration = configuration;
     configuration.metrics.enabled &= flags.enable_metrics;
     let runtime = Runtime::new(options, configuration, host, environment).map_err(|e| e.to_string())?;
+    let tasks = tokio::runtime::Handle::current().metrics();
+    runtime.metrics().count_tasks_with(move || tasks.num_alive_tasks() as u64);
+    let exporter = Exporter::start(&runtime)?;
     meet(flags, &runtime).await;
     runtime.load().await.map_err(|e| e.to_string())?;
-    let mut servers = serve(&runtime, sockets);
+    let mut servers = serve(&runtime, sockets, exporter);
     if let Some(security) = security {
         runtime.metrics().count(Series::MtlsInit, &[]);
         servers.tasks.spawn(security.renew(runtime.metrics().clone(), servers.stop.clone()));
@@ -175,7 +183,7 @@ async fn bind(flags: &SidecarFlags) -> Result<Sockets, String> {
     Ok(Sockets { http, grpc, internal: internal.map_err(text)?, public, metrics, profile })
 }
 
-fn serve(runtime: &Arc<Runtime>, sockets: Sockets) -> Servers {
+fn serve(runtime: &Arc<Runtime>, sockets: Sockets, exporter: Option<Exporter>) -> Servers {
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(grpc::serve(runtime.clone(), Role::Api, sockets.grpc, stop.clone()));
@@ -190,7 +198,7 @@ fn serve(runtime: &Arc<Runtime>, sockets: Sockets) -> Servers {
     if let Some(listeners) = sockets.profile {
         tasks.spawn(http::serve_profile(listeners, stop.clone()));
     }
-    Servers { stop, tasks }
+    Servers { exporter, stop, tasks }
 }
 
 /// Waits for the application, asks it what it wants, and keeps an eye on it.
@@ -258,6 +266,9 @@ async fn end(
         servers.stop.cancel();
         while servers.tasks.join_next().await.is_some() {}
         runtime.close(grace).await;
+        if let Some(exporter) = servers.exporter.take() {
+            exporter.close(FLUSH).await;
+        }
     };
     if tokio::time::timeout(grace.max(Duration::from_millis(500)), work).await.is_err() {
         tracing::error!(target: "dapr.runtime", "Graceful shutdown timeout exceeded, forcing shutdown");

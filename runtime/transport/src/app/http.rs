@@ -4,7 +4,7 @@
 //! the certificate, as in Dapr. Every call is counted in the `http_client_*` series.
 
 mod answers;
-mod connect;
+pub(crate) mod connect;
 mod invoke;
 mod target;
 
@@ -18,6 +18,7 @@ use http::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use proa_core::app::{AppChannel, AppSubscription, BindingDelivery, BindingReply, ChannelError, DeliveryStatus, TopicDelivery};
 use proa_core::invocation::{InvokeError, InvokeRequest, InvokeResponse};
+use proa_core::trace::recording;
 use proa_core::{Metrics, Runtime};
 use proa_host::middleware::{Body, BoxError, Service};
 use proa_model::Metadata;
@@ -143,6 +144,15 @@ impl HttpApp {
         answer
     }
 
+    /// Like [`HttpApp::call`]; the current span is told how it ended.
+    async fn seen(&self, request: Request<Payload>) -> Result<Answer, ChannelError> {
+        let answer = self.call(request).await?;
+        if let Some(span) = recording() {
+            span.http_status(answer.status);
+        }
+        Ok(answer)
+    }
+
     async fn send(&self, request: Request<Payload>) -> Result<Answer, ChannelError> {
         let pipeline = self.runtime.upgrade().and_then(|runtime| runtime.app_pipeline(self.end.clone()));
         let (status, read) = match pipeline {
@@ -182,7 +192,7 @@ impl HttpApp {
         let mut request = self.request(Method::POST, &delivery.path, &delivery.content_type, delivery.body)?;
         put_metadata(request.headers_mut(), &delivery.metadata);
         self.trace(request.headers_mut(), delivery.traceparent.as_deref(), delivery.tracestate.as_deref());
-        let answer = self.call(request).await.map_err(|e| ChannelError {
+        let answer = self.seen(request).await.map_err(|e| ChannelError {
             status: e.status,
             message: format!("error returned from app channel while sending pub/sub event to app: {}", e.message),
         })?;
@@ -195,7 +205,7 @@ impl HttpApp {
         put_metadata(request.headers_mut(), &event.metadata);
         self.trace(request.headers_mut(), event.traceparent.as_deref(), event.tracestate.as_deref());
         let answer =
-            self.call(request).await.map_err(|e| ChannelError { status: e.status, message: format!("error invoking app: {}", e.message) })?;
+            self.seen(request).await.map_err(|e| ChannelError { status: e.status, message: format!("error invoking app: {}", e.message) })?;
         answers::binding(answer.status, answer.body)
     }
 

@@ -7,6 +7,7 @@ use super::call::Call;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response};
 use http_body::{Body, Frame, SizeHint};
+use proa_core::trace::Span;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tonic::{Code, Status};
@@ -19,6 +20,8 @@ const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 pub(super) struct Answer {
     content: Content,
     call: Option<Call>,
+    /// Ends with the answer.
+    span: Open,
 }
 
 enum Content {
@@ -29,14 +32,20 @@ enum Content {
 
 /// A refusal that is no call: trailers in place of headers, nothing recorded.
 pub(super) fn refusal(status: Status) -> Response<Answer> {
-    status.into_http::<tonic::body::Body>().map(|body| Answer { content: Content::Messages(body), call: None })
+    status.into_http::<tonic::body::Body>().map(|body| Answer { content: Content::Messages(body), call: None, span: Open(None) })
+}
+
+/// Ties the answer to its span.
+pub(super) fn traced(mut response: Response<Answer>, span: Option<Span>) -> Response<Answer> {
+    response.body_mut().span = Open(span);
+    response
 }
 
 /// Ties the answer to its call.
 pub(super) fn finish(response: Response<tonic::body::Body>, call: Call) -> Response<Answer> {
     let (mut parts, body) = response.into_parts();
     if !parts.headers.contains_key(&STATUS) {
-        return Response::from_parts(parts, Answer { content: Content::Messages(body), call: Some(call) });
+        return Response::from_parts(parts, Answer { content: Content::Messages(body), call: Some(call), span: Open(None) });
     }
     let mut trailers = HeaderMap::new();
     for name in [STATUS, MESSAGE, DETAILS] {
@@ -45,12 +54,12 @@ pub(super) fn finish(response: Response<tonic::body::Body>, call: Call) -> Respo
         }
     }
     worded(&mut trailers);
-    Response::from_parts(parts, Answer { content: Content::Trailers(Some(trailers)), call: Some(call) })
+    Response::from_parts(parts, Answer { content: Content::Trailers(Some(trailers)), call: Some(call), span: Open(None) })
 }
 
 /// Ties the answer of something that is not recorded.
 pub(super) fn unrecorded(response: Response<tonic::body::Body>) -> Response<Answer> {
-    response.map(|body| Answer { content: Content::Messages(body), call: None })
+    response.map(|body| Answer { content: Content::Messages(body), call: None, span: Open(None) })
 }
 
 /// A message over the limit is `ResourceExhausted` for every other gRPC implementation.
@@ -79,10 +88,16 @@ fn code(trailers: &HeaderMap) -> Code {
 }
 
 impl Answer {
-    fn ended(&mut self, code: Code) {
+    fn ended(&mut self, trailers: &HeaderMap) {
+        let code = code(trailers);
         if let Some(mut call) = self.call.take() {
             call.end(code);
         }
+        let Some(span) = self.span.0.take() else { return };
+        if code != Code::Ok {
+            span.fail(Status::from_header_map(trailers).map_or_else(String::new, |status| status.message().to_owned()));
+        }
+        span.end();
     }
 }
 
@@ -95,8 +110,7 @@ impl Body for Answer {
             Content::Trailers(trailers) => {
                 let trailers = trailers.take();
                 if let Some(trailers) = &trailers {
-                    let code = code(trailers);
-                    self.ended(code);
+                    self.ended(trailers);
                 }
                 return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
             }
@@ -107,7 +121,7 @@ impl Body for Answer {
         match frame.into_trailers() {
             Ok(mut trailers) => {
                 worded(&mut trailers);
-                self.ended(code(&trailers));
+                self.ended(&trailers);
                 Poll::Ready(Some(Ok(Frame::trailers(trailers))))
             }
             Err(frame) => {
@@ -128,6 +142,18 @@ impl Body for Answer {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::default()
+    }
+}
+
+/// The span of an answer that has not come to its end.
+struct Open(Option<Span>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(span) = self.0.take() {
+            span.fail("the caller went away");
+            span.end();
+        }
     }
 }
 

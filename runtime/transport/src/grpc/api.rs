@@ -49,15 +49,17 @@ macro_rules! methods {
                     'life0: 'async_trait,
                     Self: 'async_trait,
                 {
+                    super::describe::describe(request.get_ref());
                     Box::pin($function(self, request))
                 }
             )*
             $(
-                fn $failing<'life0, 'async_trait>(&'life0 self, _request: Request<$failing_request>) -> Answered<'async_trait, $failing_response>
+                fn $failing<'life0, 'async_trait>(&'life0 self, request: Request<$failing_request>) -> Answered<'async_trait, $failing_response>
                 where
                     'life0: 'async_trait,
                     Self: 'async_trait,
                 {
+                    super::describe::describe(request.get_ref());
                     Box::pin(async move { Err(self.fail(&$error)) })
                 }
             )*

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, Response};
 use hyper::body::Incoming;
 use proa_core::Runtime;
+use proa_core::trace::{Tracer, within};
 use proa_protocol::internals::v1::service_invocation_server::ServiceInvocationServer;
 use proa_protocol::runtime::v1::dapr_server::DaprServer;
 use std::convert::Infallible;
@@ -37,7 +38,7 @@ struct Inner {
     reflection: Option<Routes>,
     /// What callers have to show.
     token: Option<String>,
-    traces: bool,
+    tracer: Tracer,
     logs: bool,
 }
 
@@ -65,13 +66,17 @@ impl Entry {
         if token.is_some() {
             tracing::info!(target: "dapr.runtime.grpc.api", "Enabled token authentication on gRPC server");
         }
+        let tracer = runtime.tracer();
+        if tracer.is_on() {
+            tracing::info!(target: "dapr.runtime.grpc.api", "Enabled gRPC tracing middleware");
+        }
         Self(Arc::new(Inner {
             runtime: runtime.clone(),
             methods,
             service,
             reflection: reflection::routes(role),
             token,
-            traces: trace::enabled(&configuration.tracing.sampling_rate),
+            tracer,
             logs: of_api && options.enable_api_logging.unwrap_or(configuration.api_logging.enabled),
         }))
     }
@@ -87,14 +92,15 @@ impl Entry {
         if let Err(status) = inner.authenticate(request.headers_mut()) {
             return answer::refusal(status);
         }
-        let incoming = match trace::incoming(request.headers(), inner.traces) {
+        let kind = trace::kind_of(request.headers(), method.path, &inner.runtime.options().app_id);
+        let incoming = match trace::incoming(request.headers(), &inner.tracer, inner.runtime.metrics(), kind, method.path) {
             Ok(incoming) => incoming,
             Err(status) => return answer::refusal(status),
         };
         request.extensions_mut().insert(incoming.cx);
         let call = Call::begin(inner.runtime.metrics().clone(), method, inner.agent(request.headers()));
         let request = request.map(|body| call.count(body));
-        let mut response = inner.service.call(request).await;
+        let mut response = within(incoming.span.clone(), inner.service.call(request)).await;
         let headers = response.headers_mut();
         if let Some(baggage) = incoming.baggage {
             headers.insert("baggage", baggage);
@@ -102,7 +108,7 @@ impl Entry {
         if let Some(echo) = incoming.echo.filter(|_| echoes(method)) {
             headers.insert(trace::BINARY, echo);
         }
-        answer::finish(response, call)
+        answer::traced(answer::finish(response, call), incoming.span)
     }
 }
 

@@ -135,6 +135,7 @@ async fn call(runtime: &Arc<Runtime>, request: InternalInvokeRequest, body: Invo
     let app = runtime.app().ok_or_else(|| Status::internal(NO_CHANNEL))?;
     let message = request.message.ok_or_else(|| Status::invalid_argument("parsing InternalInvokeRequest error: Message is nil"))?;
     let method = normalise(&message.method).map_err(|why| Status::invalid_argument(format!("invalid method: {why}")))?;
+    super::describe::local(&runtime.options().app_id, &method);
     let (headers, origin) = from_map(request.metadata);
     let caller = headers.get(CALLER).and_then(|v| v.to_str().ok()).unwrap_or("unknown").to_owned();
     let extension = message.http_extension.unwrap_or_default();

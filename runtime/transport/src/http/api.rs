@@ -6,6 +6,7 @@ use super::request::text;
 use super::router::Router;
 use super::server::Handler;
 use super::token::Token;
+use super::trace::Traced;
 use super::{error, query, reply};
 use crate::body::{Inbound, Payload};
 use futures::future::BoxFuture;
@@ -13,6 +14,7 @@ use http::header::CONTENT_LENGTH;
 use http::{Request, Response};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
+use proa_core::trace::{self, Span, Tracer};
 use proa_core::{Metrics, Runtime};
 use proa_host::middleware::{Body, BoxError, Peer, Service};
 use proa_model::error::common;
@@ -26,6 +28,7 @@ pub struct Api(Arc<Inner>);
 
 struct Inner {
     runtime: Arc<Runtime>,
+    tracer: Tracer,
     router: Arc<Router>,
     /// The router as the end of a pipeline.
     end: Arc<dyn Service>,
@@ -38,26 +41,34 @@ impl Api {
     pub fn new(runtime: Arc<Runtime>) -> Self {
         let options = runtime.options();
         let (cors, token, limit) = (Cors::new(&options.allowed_origins), Token::new(options.api_token.as_deref()), options.max_body_size);
-        for (on, what) in [(cors.is_some(), "CORS HTTP middleware"), (token.is_some(), "token authentication on HTTP server")] {
+        let tracer = runtime.tracer();
+        let parts = [
+            (tracer.is_on(), "tracing HTTP middleware"),
+            (cors.is_some(), "CORS HTTP middleware"),
+            (token.is_some(), "token authentication on HTTP server"),
+        ];
+        for (on, what) in parts {
             if on {
                 tracing::info!(target: "dapr.runtime.http", "Enabled {what}");
             }
         }
         let router = Arc::new(Router::api(&runtime));
-        Self(Arc::new(Inner { end: Arc::new(End(router.clone())), runtime, router, cors, token, limit }))
+        Self(Arc::new(Inner { end: Arc::new(End(router.clone(), None)), tracer, runtime, router, cors, token, limit }))
     }
 }
 
 impl Handler for Api {
     async fn handle(&self, request: Request<Inbound>, peer: Option<SocketAddr>) -> Reply {
         let inner = &*self.0;
-        let metrics = inner.runtime.metrics();
-        if !metrics.is_enabled() {
-            return inner.guarded(request, peer).await;
+        let traced = match Traced::begin(&inner.tracer, inner.runtime.metrics(), &request, peer) {
+            Ok(traced) => traced,
+            Err(refusal) => return refusal,
+        };
+        let span = traced.as_ref().and_then(Traced::span);
+        let mut reply = trace::within(span, inner.counted(request, peer)).await;
+        if let Some(traced) = traced {
+            traced.finish(&mut reply);
         }
-        let seen = Seen::new(&request);
-        let reply = inner.guarded(request, peer).await;
-        seen.count(metrics, &reply);
         reply
     }
 }
@@ -83,6 +94,17 @@ impl Seen {
 }
 
 impl Inner {
+    async fn counted(&self, request: Request<Inbound>, peer: Option<SocketAddr>) -> Reply {
+        let metrics = self.runtime.metrics();
+        if !metrics.is_enabled() {
+            return self.guarded(request, peer).await;
+        }
+        let seen = Seen::new(&request);
+        let reply = self.guarded(request, peer).await;
+        seen.count(metrics, &reply);
+        reply
+    }
+
     async fn guarded(&self, mut request: Request<Inbound>, peer: Option<SocketAddr>) -> Reply {
         let mark = match &self.cors {
             None => None,
@@ -102,7 +124,12 @@ impl Inner {
     }
 
     async fn answer(&self, request: Request<Inbound>, peer: Option<SocketAddr>) -> Reply {
-        let Some(pipeline) = self.runtime.pipeline(self.end.clone()) else {
+        let end = match trace::current() {
+            // Middleware ends the task that knows of the span.
+            Some(span) => Arc::new(End(self.router.clone(), Some(span))),
+            None => self.end.clone(),
+        };
+        let Some(pipeline) = self.runtime.pipeline(end) else {
             let (parts, body) = request.into_parts();
             return self.router.route(&parts, body).await;
         };
@@ -132,14 +159,14 @@ impl Inner {
 }
 
 /// The router behind middleware.
-struct End(Arc<Router>);
+struct End(Arc<Router>, Option<Span>);
 
 impl Service for End {
     fn call(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, BoxError>> {
-        let router = self.0.clone();
+        let (router, span) = (self.0.clone(), self.1.clone());
         Box::pin(async move {
             let (parts, body) = request.into_parts();
-            let reply: Reply = router.route(&parts, Inbound::Host(body)).await;
+            let reply: Reply = trace::within(span, router.route(&parts, Inbound::Host(body))).await;
             Ok(reply.map(Payload::boxed))
         })
     }

@@ -4,10 +4,10 @@ use super::error;
 use super::json::{self, Fields};
 use super::reply::{self, Reply};
 use super::request::Call;
-use crate::grpc::trace::check_baggage;
 use bytes::Bytes;
 use http::StatusCode;
 use proa_core::services::bindings::{self, Invoke};
+use proa_core::trace::{SpanContext, check_baggage};
 use proa_model::error::common;
 use proa_model::{Error, Metadata};
 
@@ -18,13 +18,14 @@ pub async fn invoke(mut call: Call<'_>) -> Result<Reply, Error> {
     let body = call.body().await?;
     let mut request = read(call.param(0), &body)?;
     if let Some(list) = &cx.baggage {
-        check_baggage(list).map_err(|refused| common::malformed(refused.message()))?;
+        check_baggage(list).map_err(|why| common::malformed(&why))?;
         put(&mut request.metadata, "baggage", list);
     }
-    for (name, value) in [("traceparent", &cx.traceparent), ("tracestate", &cx.tracestate)] {
-        if let Some(value) = value {
-            put(&mut request.metadata, name, value);
-        }
+    if call.runtime.tracer().is_on() {
+        put(&mut request.metadata, "traceparent", &SpanContext::from_text_or_zero(cx.traceparent.as_deref()).text());
+    }
+    if let Some(state) = &cx.tracestate {
+        put(&mut request.metadata, "tracestate", state);
     }
     let output = match bindings::invoke(call.runtime, &cx, request).await {
         Ok(output) => output,

@@ -4,10 +4,11 @@ use super::api::Seen;
 use super::reply::Reply;
 use super::router::Router;
 use super::server::{self, Handler};
+use super::trace::Traced;
 use crate::body::Inbound;
 use crate::listen::Listeners;
 use http::Request;
-use proa_core::Runtime;
+use proa_core::{Runtime, trace};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -26,11 +27,19 @@ struct Public {
 }
 
 impl Handler for Public {
-    async fn handle(&self, request: Request<Inbound>, _peer: Option<SocketAddr>) -> Reply {
+    async fn handle(&self, request: Request<Inbound>, peer: Option<SocketAddr>) -> Reply {
+        let traced = match Traced::begin(&self.runtime.tracer(), self.runtime.metrics(), &request, peer) {
+            Ok(traced) => traced,
+            Err(refusal) => return refusal,
+        };
         let seen = Seen::new(&request);
         let (parts, body) = request.into_parts();
-        let reply = self.router.route(&parts, body).await;
+        let span = traced.as_ref().and_then(Traced::span);
+        let mut reply = trace::within(span, self.router.route(&parts, body)).await;
         seen.count(self.runtime.metrics(), &reply);
+        if let Some(traced) = traced {
+            traced.finish(&mut reply);
+        }
         reply
     }
 }

@@ -1,11 +1,12 @@
 //! A request on its way through a handler: where it came from, its parameters, its body.
 
 use crate::body::{self, Inbound, ReadError};
-use crate::grpc::trace::{self, Span};
 use crate::routes::Params;
+use crate::trace as wire;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
+use proa_core::trace;
 use proa_core::{Cx, Runtime, Transport};
 use proa_model::error::common;
 use proa_model::{Error, Metadata};
@@ -58,26 +59,14 @@ impl<'a> Call<'a> {
         self.body.take()
     }
 
-    /// Trace context is taken over when it is well formed and tracing is not switched off.
+    /// The span that the request is in, and its baggage.
     pub fn cx(&self) -> Cx {
-        let headers = &self.parts.headers;
-        let mut cx = Cx::new(Transport::Http);
-        if let Some(span) = text(headers, "traceparent").and_then(Span::from_text)
-            && trace::enabled(&self.runtime.configuration().tracing.sampling_rate)
-        {
-            cx.traceparent = Some(span.text());
-            cx.tracestate = text(headers, "tracestate").map(str::to_owned);
+        let baggage = wire::joined(&self.parts.headers, &wire::BAGGAGE);
+        match trace::current() {
+            Some(span) => Cx::of(Transport::Http, &span, baggage),
+            None => Cx { baggage, ..Cx::new(Transport::Http) },
         }
-        cx.baggage = joined(headers, "baggage");
-        cx
     }
-}
-
-/// All values of a header as one.
-fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
-    let mut values = headers.get_all(name).iter().filter_map(|v| v.to_str().ok());
-    let first = values.next()?;
-    Some(values.fold(first.to_owned(), |all, one| format!("{all},{one}")))
 }
 
 pub fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

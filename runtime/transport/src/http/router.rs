@@ -3,7 +3,7 @@
 use super::log::ApiLog;
 use super::reply::Reply;
 use super::request::Call;
-use super::{absent, api, bindings, error, health, invoke, metadata, path, pubsub, query, reply, secrets, state};
+use super::{absent, api, bindings, error, health, invoke, metadata, path, pubsub, query, reply, secrets, state, trace};
 use crate::body::Inbound;
 use crate::routes::{Access, Found, Operation, Params, ROUTES, Route, Tree, Verbs};
 use http::request::Parts;
@@ -49,6 +49,9 @@ impl Router {
             Found::Route(route, params) => (Some(route), params),
             _ => (self.fallback, Params::default()),
         };
+        if let Some(route) = route {
+            trace::describe_route(route, &params, parts);
+        }
         let begun = self.log.as_ref().map(|log| log.begin());
         let reply = match route {
             Some(route) => self.answer(route, parts, params, body).await,

@@ -33,6 +33,9 @@ impl GrpcApp {
         };
         let mut outgoing = Request::new(message);
         *outgoing.metadata_mut() = grpc_metadata(&request.headers);
+        if self.traces {
+            crate::trace::put_grpc(outgoing.metadata_mut());
+        }
         if let Some(token) = &self.token {
             outgoing.metadata_mut().insert("dapr-api-token", token.clone());
         }

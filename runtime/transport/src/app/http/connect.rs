@@ -51,7 +51,7 @@ pub fn told(error: &Error) -> String {
 /// Makes connections.
 #[derive(Clone)]
 pub struct Connect {
-    tls: Option<TlsConnector>,
+    pub(crate) tls: Option<TlsConnector>,
 }
 
 impl tower_service::Service<Uri> for Connect {
@@ -74,7 +74,8 @@ impl tower_service::Service<Uri> for Connect {
 
 async fn dial(tls: Option<TlsConnector>, uri: Uri) -> io::Result<Stream> {
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let tcp = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(80))).await?;
+    let usual = if tls.is_some() { 443 } else { 80 };
+    let tcp = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(usual))).await?;
     tcp.set_nodelay(true)?;
     match tls {
         None => Ok(Stream::Plain(TokioIo::new(tcp))),

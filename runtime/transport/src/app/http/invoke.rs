@@ -47,6 +47,9 @@ impl HttpApp {
         {
             headers.insert(CONTENT_TYPE, content_type);
         }
+        if self.traces {
+            crate::trace::put_http(&mut headers);
+        }
         if let Some(token) = &self.token {
             headers.insert(TOKEN, token.clone());
         }
