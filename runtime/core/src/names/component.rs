@@ -134,7 +134,7 @@ impl Resolver for Component {
         Box::pin(async move {
             self.inner.closed.store(true, Ordering::Relaxed);
             if let Some(current) = self.inner.slot.install(None) {
-                current.generation.release().await;
+                current.generation.release(None).await;
             }
         })
     }
