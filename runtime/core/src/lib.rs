@@ -2,6 +2,7 @@
 //!
 //! Transports call [`services`]; the application is reached through [`app::AppChannel`]. Nothing here knows how bytes arrive.
 
+pub mod access;
 pub mod app;
 mod call;
 pub mod cloud_event;
@@ -23,5 +24,6 @@ pub mod slots;
 
 pub use health::Health;
 pub use metrics::Metrics;
+pub use proa_resources::go_duration::parse as parse_duration;
 pub use options::{AppHealth, AppProtocol, Cx, RuntimeOptions, Transport};
 pub use runtime::{Runtime, StartError};

@@ -13,6 +13,7 @@ use proa_transport::app::{app_channel, wait_for_app};
 use proa_transport::grpc::{self, Role};
 use proa_transport::http;
 use proa_transport::listen::Listeners;
+use proa_transport::outside::HttpOutside;
 use proa_transport::peers::GrpcPeers;
 use proa_transport::tls::Security;
 use std::path::PathBuf;
@@ -100,9 +101,10 @@ async fn start(flags: &SidecarFlags) -> Result<(Arc<Runtime>, Servers), String> 
     let mut configuration = configuration;
     configuration.metrics.enabled &= flags.enable_metrics;
     let runtime = Runtime::new(options, configuration, host, environment).map_err(|e| e.to_string())?;
-    meet(flags, &runtime);
+    let peers = meet(flags, &runtime, security.clone());
     runtime.load().await.map_err(|e| e.to_string())?;
-    let mut servers = serve(&runtime, sockets);
+    let mut servers = serve(&runtime, sockets, security.clone());
+    servers.tasks.spawn(peers.keep(servers.stop.clone()));
     if let Some(security) = security {
         runtime.metrics().count(Series::MtlsInit, &[]);
         servers.tasks.spawn(security.renew(runtime.metrics().clone(), servers.stop.clone()));
@@ -121,14 +123,17 @@ async fn identity(flags: &SidecarFlags) -> Result<Option<Arc<Security>>, String>
 }
 
 /// Other sidecars find this one where it listens for them.
-fn meet(flags: &SidecarFlags, runtime: &Arc<Runtime>) {
+fn meet(flags: &SidecarFlags, runtime: &Arc<Runtime>, security: Option<Arc<Security>>) -> Arc<GrpcPeers> {
     let options = runtime.options();
     let address = match flags.internal_grpc_listen_address.trim() {
         "" => options.host_address.as_str(),
         listening => listening,
     };
     let names = names::start(&runtime.configuration(), options, address);
-    runtime.meet(names, Arc::new(GrpcPeers::new(runtime)));
+    let peers = Arc::new(GrpcPeers::new(runtime, security));
+    runtime.meet(names, peers.clone());
+    runtime.reach_outside(Arc::new(HttpOutside::new(runtime)));
+    peers
 }
 
 fn absent_services(options: &RuntimeOptions) {
@@ -176,12 +181,12 @@ async fn bind(flags: &SidecarFlags) -> Result<Sockets, String> {
     Ok(Sockets { http, grpc, internal: internal.map_err(text)?, public, metrics, profile })
 }
 
-fn serve(runtime: &Arc<Runtime>, sockets: Sockets) -> Servers {
+fn serve(runtime: &Arc<Runtime>, sockets: Sockets, security: Option<Arc<Security>>) -> Servers {
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    tasks.spawn(grpc::serve(runtime.clone(), Role::Api, sockets.grpc, stop.clone()));
+    tasks.spawn(grpc::serve(runtime.clone(), Role::Api, sockets.grpc, None, stop.clone()));
     tasks.spawn(http::serve(runtime.clone(), sockets.http, stop.clone()));
-    tasks.spawn(grpc::serve(runtime.clone(), Role::Internal, sockets.internal, stop.clone()));
+    tasks.spawn(grpc::serve(runtime.clone(), Role::Internal, sockets.internal, security, stop.clone()));
     if let Some(listeners) = sockets.public {
         tasks.spawn(http::serve_public(runtime.clone(), listeners, stop.clone()));
     }

@@ -4,11 +4,14 @@
 //! binding, the trace) only in proper headers.
 
 use super::call::Call;
+use super::deadline;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response};
 use http_body::{Body, Frame, SizeHint};
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tokio::time::{Instant, Sleep};
 use tonic::{Code, Status};
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -19,6 +22,8 @@ const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 pub(super) struct Answer {
     content: Content,
     call: Option<Call>,
+    /// When the caller's time is over.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 enum Content {
@@ -29,14 +34,14 @@ enum Content {
 
 /// A refusal that is no call: trailers in place of headers, nothing recorded.
 pub(super) fn refusal(status: Status) -> Response<Answer> {
-    status.into_http::<tonic::body::Body>().map(|body| Answer { content: Content::Messages(body), call: None })
+    status.into_http::<tonic::body::Body>().map(|body| Answer::new(Content::Messages(body), None))
 }
 
 /// Ties the answer to its call.
 pub(super) fn finish(response: Response<tonic::body::Body>, call: Call) -> Response<Answer> {
     let (mut parts, body) = response.into_parts();
     if !parts.headers.contains_key(&STATUS) {
-        return Response::from_parts(parts, Answer { content: Content::Messages(body), call: Some(call) });
+        return Response::from_parts(parts, Answer::new(Content::Messages(body), Some(call)));
     }
     let mut trailers = HeaderMap::new();
     for name in [STATUS, MESSAGE, DETAILS] {
@@ -45,12 +50,20 @@ pub(super) fn finish(response: Response<tonic::body::Body>, call: Call) -> Respo
         }
     }
     worded(&mut trailers);
-    Response::from_parts(parts, Answer { content: Content::Trailers(Some(trailers)), call: Some(call) })
+    Response::from_parts(parts, Answer::new(Content::Trailers(Some(trailers)), Some(call)))
+}
+
+/// Ties an answer of somebody else's to its call, as it is.
+pub(super) fn passed(response: Response<tonic::body::Body>, mut call: Call) -> Response<Answer> {
+    if let Some(code) = status(response.headers()) {
+        call.end(code);
+    }
+    response.map(|body| Answer::new(Content::Messages(body), Some(call)))
 }
 
 /// Ties the answer of something that is not recorded.
 pub(super) fn unrecorded(response: Response<tonic::body::Body>) -> Response<Answer> {
-    response.map(|body| Answer { content: Content::Messages(body), call: None })
+    response.map(|body| Answer::new(Content::Messages(body), None))
 }
 
 /// A message over the limit is `ResourceExhausted` for every other gRPC implementation.
@@ -75,10 +88,35 @@ fn worded(trailers: &mut HeaderMap) {
 }
 
 fn code(trailers: &HeaderMap) -> Code {
-    trailers.get(&STATUS).map_or(Code::Unknown, |value| Code::from_bytes(value.as_bytes()))
+    status(trailers).unwrap_or(Code::Unknown)
+}
+
+/// The code in headers or trailers, if there is one.
+pub(super) fn status(headers: &HeaderMap) -> Option<Code> {
+    headers.get(&STATUS).map(|value| Code::from_bytes(value.as_bytes()))
 }
 
 impl Answer {
+    fn new(content: Content, call: Option<Call>) -> Self {
+        Self { content, call, deadline: None }
+    }
+
+    /// Ends it at that moment, if it has not ended before.
+    pub(super) fn until(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(Box::pin(tokio::time::sleep_until(deadline)));
+        self
+    }
+
+    /// What takes the place of everything that would still come.
+    fn late(&mut self) -> HeaderMap {
+        let mut trailers = HeaderMap::new();
+        // Plain ASCII.
+        let _ = deadline::exceeded().add_header(&mut trailers);
+        self.ended(Code::DeadlineExceeded);
+        (self.content, self.deadline) = (Content::Trailers(None), None);
+        trailers
+    }
+
     fn ended(&mut self, code: Code) {
         if let Some(mut call) = self.call.take() {
             call.end(code);
@@ -91,6 +129,11 @@ impl Body for Answer {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Some(Ok(Frame::trailers(self.late()))));
+        }
         let body = match &mut self.content {
             Content::Trailers(trailers) => {
                 let trailers = trailers.take();

@@ -76,7 +76,7 @@ impl Sidecar {
         let host = Host::new(&HostOptions { catalogue: None, cache: cache.path().to_owned() }).unwrap();
         let runtime = Runtime::new(options, configuration, host, BTreeMap::new()).unwrap();
         let (port, stop) = (listeners.port().unwrap_or(0), CancellationToken::new());
-        let served = tokio::spawn(serve(runtime.clone(), role, listeners, stop.clone()));
+        let served = tokio::spawn(serve(runtime.clone(), role, listeners, None, stop.clone()));
         Self { runtime, port, stop, served, _cache: cache }
     }
 

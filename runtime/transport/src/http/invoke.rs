@@ -11,8 +11,8 @@ use crate::body::{self, Inbound, Payload, ReadError};
 use crate::grpc::error::name;
 use crate::invocation::http_headers;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
 use proa_core::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse};
@@ -45,8 +45,9 @@ pub async fn invoke(mut call: Call<'_>) -> Result<Reply, Error> {
         origin: Transport::Http,
         body,
     };
+    let is_head = call.parts.method == Method::HEAD;
     match service::invoke(call.runtime, &app_id, request).await {
-        Ok(response) => Ok(answer(response)),
+        Ok(response) => Ok(answer(response, is_head)),
         Err(error) => Err(failed(&app_id, &error)),
     }
 }
@@ -72,7 +73,7 @@ fn failed(app_id: &str, error: &InvokeError) -> Error {
     failure
 }
 
-fn answer(response: InvokeResponse) -> Reply {
+fn answer(response: InvokeResponse, is_head: bool) -> Reply {
     let mut reply = if response.is_http() || response.status == 0 {
         let code = if response.status == 0 { 200 } else { response.status };
         let status = u16::try_from(code).ok().and_then(|code| StatusCode::from_u16(code).ok());
@@ -88,6 +89,10 @@ fn answer(response: InvokeResponse) -> Reply {
         reply::data(of_grpc(response.status), explained(&response).into())
     };
     *reply.headers_mut() = http_headers(&response.headers);
+    // Of an answer without a body the length is all that is asked for.
+    if let Some(length) = response.headers.get(CONTENT_LENGTH).filter(|_| is_head) {
+        reply.headers_mut().insert(CONTENT_LENGTH, length.clone());
+    }
     if let Ok(content_type) = HeaderValue::from_str(&response.content_type)
         && !content_type.is_empty()
     {
@@ -137,7 +142,7 @@ pub fn target(path: &str, headers: &HeaderMap) -> Option<(String, String)> {
         Ok(plain) if !plain.is_empty() => plain.into_owned(),
         _ => app_id.to_owned(),
     };
-    Some((app_id, method(called)))
+    Some((app_id, service::clean(called)))
 }
 
 fn method(path: &str) -> String {
