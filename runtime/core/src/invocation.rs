@@ -100,7 +100,7 @@ fn name(code: i32) -> &'static str {
 }
 
 /// The sidecar of another application, where it was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
     pub app_id: String,
     pub namespace: String,
