@@ -59,13 +59,25 @@ pub(super) async fn streamed(
     let missing = || invalid("request does not contain the required fields in the leading chunk");
     let request = first.request.filter(|r| r.message.is_some() && !r.metadata.is_empty()).ok_or_else(missing)?;
     let body = request_body(length(&request), first.payload, requests).await;
-    let (head, body) = head(call(runtime, known, request, body).await?);
+    let wants_events = wants_events(&request);
+    let response = call(runtime, known, request, body).await?;
+    if wants_events && response.is_http() && !(200..300).contains(&response.status) {
+        // Whoever asked for events could not tell an error page from one.
+        return Err(Status::internal("error invoking app channel: no response received from stream"));
+    }
+    let (head, body) = head(response);
     let leading = InternalInvokeResponseStream { response: Some(head), payload: None };
     let rest = pieces(body).enumerate().map(|(seq, piece)| {
         let data = piece.map_err(|error| Status::internal(format!("error invoking app channel: {error}")))?;
         Ok(InternalInvokeResponseStream { response: None, payload: Some(StreamPayload { data, seq: seq as u64 }) })
     });
     Ok(Box::pin(stream::once(async { Ok(leading) }).chain(rest)))
+}
+
+/// Whether the caller waits for server-sent events.
+fn wants_events(request: &InternalInvokeRequest) -> bool {
+    let accept = request.metadata.iter().find(|(name, _)| name.eq_ignore_ascii_case("accept"));
+    accept.and_then(|(_, list)| list.values.first()).is_some_and(|value| value.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
 /// The length that the original request had, where it said so.

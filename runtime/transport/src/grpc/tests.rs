@@ -193,15 +193,27 @@ async fn a_message_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_is_named() {
+async fn what_is_not_served_is_passed_on_to_whom_the_call_names() {
     let api = Sidecar::start(Role::Api, |_, _| {}).await;
     let local = ServiceInvocationClient::new(api.channel()).call_local(InternalInvokeRequest::default()).await.unwrap_err();
-    assert_eq!((local.code(), local.message()), (Code::Unimplemented, "unknown service dapr.proto.internals.v1.ServiceInvocation"));
+    let nobody = "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found";
+    assert_eq!((local.code(), local.message()), (Code::Unknown, nobody));
 
     let internal = Sidecar::start(Role::Internal, |_, _| {}).await;
     let local = ServiceInvocationClient::new(internal.channel()).call_local(InternalInvokeRequest::default()).await.unwrap_err();
     assert_eq!((local.code(), local.message()), (Code::Internal, "app channel is not initialized"));
-    assert_eq!(internal.client().get_state(get_state()).await.unwrap_err().code(), Code::Unimplemented);
+    assert_eq!(internal.client().get_state(get_state()).await.unwrap_err().message(), nobody);
+}
+
+#[tokio::test]
+async fn a_call_ends_when_its_time_is_over() {
+    let sidecar = Sidecar::start(Role::Internal, |_, _| {}).await;
+    let (_send, requests) = tokio::sync::mpsc::channel::<proa_protocol::internals::v1::InternalInvokeRequestStream>(1);
+    let open = futures::stream::unfold(requests, |mut requests| async { requests.recv().await.map(|r| (r, requests)) });
+    let mut request = tonic::Request::new(open);
+    request.metadata_mut().insert("grpc-timeout", "50m".parse().unwrap());
+    let status = ServiceInvocationClient::new(sidecar.channel()).call_local_stream(request).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::DeadlineExceeded, "context deadline exceeded"));
 }
 
 #[tokio::test]

@@ -3,6 +3,8 @@
 //! A body whose length is known and small is read first, so that it can be sent again; all others pass through as they come. So do
 //! answers.
 
+mod details;
+
 use super::path;
 use super::query::{unescape, unescape_path};
 use super::reply::{self, Reply};
@@ -86,7 +88,9 @@ fn answer(response: InvokeResponse, is_head: bool) -> Reply {
         *reply.status_mut() = status.unwrap_or(StatusCode::BAD_GATEWAY);
         reply
     } else {
-        reply::data(of_grpc(response.status), explained(&response).into())
+        let code = name(tonic::Code::from_i32(response.status));
+        tracing::debug!(target: "dapr.runtime.http", "the application answered {code}: {}", response.message);
+        reply::data(of_grpc(response.status), details::status(&response).into())
     };
     *reply.headers_mut() = http_headers(&response.headers);
     // Of an answer without a body the length is all that is asked for.
@@ -99,17 +103,6 @@ fn answer(response: InvokeResponse, is_head: bool) -> Reply {
         reply.headers_mut().insert(CONTENT_TYPE, content_type);
     }
     reply
-}
-
-/// A gRPC status as JSON; details are left to callers that speak gRPC.
-fn explained(response: &InvokeResponse) -> Vec<u8> {
-    tracing::debug!(target: "dapr.runtime.http", "the application answered {}: {}", name(tonic::Code::from_i32(response.status)), response.message);
-    let mut status = serde_json::Map::new();
-    status.insert("code".to_owned(), response.status.into());
-    if !response.message.is_empty() {
-        status.insert("message".to_owned(), response.message.clone().into());
-    }
-    serde_json::to_vec(&status).unwrap_or_default()
 }
 
 /// A gRPC status in HTTP's terms.

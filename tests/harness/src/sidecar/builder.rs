@@ -29,11 +29,12 @@ pub struct SidecarBuilder {
     flags: Vec<String>,
     env: Vec<(String, String)>,
     log_level: String,
+    binary: Option<PathBuf>,
 }
 
 impl SidecarBuilder {
     pub(super) fn new() -> Self {
-        Self { app_id: "app".into(), resources: Vec::new(), configs: Vec::new(), flags: Vec::new(), env: Vec::new(), log_level: "debug".into() }
+        Self { app_id: "app".into(), resources: Vec::new(), configs: Vec::new(), flags: Vec::new(), env: Vec::new(), log_level: "debug".into(), binary: None }
     }
 
     pub fn app_id(mut self, app_id: &str) -> Self {
@@ -61,6 +62,12 @@ impl SidecarBuilder {
 
     pub fn app(self, app: &impl AppEndpoint) -> Self {
         self.flag("--app-port", &app.port().to_string()).flag("--app-protocol", app.protocol())
+    }
+
+    /// Another binary than the one under test, for tests of two that talk to each other.
+    pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
+        self.binary = Some(path.into());
+        self
     }
 
     /// One flag with its value.
@@ -118,7 +125,7 @@ impl SidecarBuilder {
         let home = tempfile::tempdir().expect("temporary folder");
         self.write_files(&home);
         let ports = Ports { http: free_port(), grpc: free_port(), internal: free_port(), metrics: free_port() };
-        let mut command = Command::new(binary());
+        let mut command = Command::new(self.binary.clone().unwrap_or_else(binary));
         command.current_dir(home.path()).args(self.arguments(&home, ports));
         for name in ["DAPR_API_TOKEN", "APP_API_TOKEN", "NAMESPACE", "DAPR_TRUST_ANCHORS"] {
             command.env_remove(name);
