@@ -24,6 +24,6 @@ pub mod slots;
 
 pub use health::Health;
 pub use metrics::Metrics;
-pub use proa_resources::go_duration::parse as parse_duration;
 pub use options::{AppHealth, AppProtocol, Cx, RuntimeOptions, Transport};
+pub use proa_resources::go_duration::parse as parse_duration;
 pub use runtime::{Runtime, StartError};

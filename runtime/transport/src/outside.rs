@@ -1,8 +1,10 @@
 //! Services outside: HTTPEndpoint resources and addresses as targets of service invocation.
 //!
 //! A client is made when an endpoint is first called and again when its settings changed; connections are pooled. Servers are believed by the
-//! system's certificates, or by those of the endpoint. Whatever the service answers is an answer; what fails on the way says why.
+//! system's certificates, or by those of the endpoint. Whatever the service answers is an answer, except that redirects of an endpoint are
+//! followed; what fails on the way says why.
 
+mod redirect;
 mod tls;
 
 use crate::app::http::connect;
@@ -11,6 +13,7 @@ use futures::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Uri};
 use proa_core::Runtime;
 use proa_core::invocation::{Endpoint, InvokeError, InvokeRequest, InvokeResponse, Outside};
+use redirect::Step;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Semaphore;
@@ -32,7 +35,7 @@ impl HttpOutside {
     }
 
     fn way(&self, endpoint: &Arc<Endpoint>) -> Result<Arc<Way>, InvokeError> {
-        let is_address = endpoint.name == endpoint.base_url;
+        let is_address = is_address(endpoint);
         let key = if is_address { "" } else { endpoint.name.as_str() };
         let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((made_for, way)) = ways.get(key)
@@ -58,7 +61,19 @@ impl HttpOutside {
             let value = HeaderValue::from_str(value).map_err(|e| InvokeError::Plain(format!("header {name}: {e}")))?;
             request.headers_mut().insert(name, value);
         }
-        self.way(endpoint)?.send(&path, request).await
+        let way = self.way(endpoint)?;
+        if is_address(endpoint) {
+            return way.send(&path, request).await;
+        }
+        for _ in 0..=redirect::MOST {
+            let step = Step::of(&request);
+            let answer = way.send(&path, request).await?;
+            match step.next(&answer)? {
+                Some(next) => request = next,
+                None => return Ok(answer),
+            }
+        }
+        Err(InvokeError::Plain(format!("stopped after {} redirects", redirect::MOST)))
     }
 }
 
@@ -66,6 +81,10 @@ impl Outside for HttpOutside {
     fn call<'a>(&'a self, endpoint: &'a Arc<Endpoint>, request: InvokeRequest) -> BoxFuture<'a, Result<InvokeResponse, InvokeError>> {
         Box::pin(self.send(endpoint, request))
     }
+}
+
+fn is_address(endpoint: &Endpoint) -> bool {
+    endpoint.name == endpoint.base_url
 }
 
 /// The address of a method below a base, which may have a path of its own.

@@ -68,7 +68,12 @@ impl Streams {
             "Large" => stream::iter([Ok(vec![0; 5 << 20])]).boxed(),
             "Wait" => {
                 let guard = Guard(self.0.clone());
-                stream::once(async { Ok(b"waiting".to_vec()) }).chain(stream::pending()).inspect(move |_| { let _held = &guard; }).boxed()
+                stream::once(async { Ok(b"waiting".to_vec()) })
+                    .chain(stream::pending())
+                    .inspect(move |_| {
+                        let _held = &guard;
+                    })
+                    .boxed()
             }
             _ => {
                 let mut metadata = MetadataMap::new();

@@ -9,8 +9,8 @@ mod method;
 pub(crate) use endpoint::Endpoints;
 pub use method::{clean, normalise};
 
-use crate::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse, Neighbours, Peer};
 use crate::app::AppChannel;
+use crate::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse, Neighbours, Peer};
 use crate::metrics::CallShape;
 use crate::options::RuntimeOptions;
 use crate::runtime::Runtime;

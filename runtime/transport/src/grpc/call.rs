@@ -35,17 +35,7 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn begin(metrics: Metrics, method: Cow<'static, str>, streams: bool, log: Option<String>) -> Self {
-        Self {
-            metrics,
-            method,
-            streams,
-            begun: Instant::now(),
-            received: Arc::default(),
-            sent: 0,
-            code: Code::Cancelled,
-            log,
-            done: false,
-        }
+        Self { metrics, method, streams, begun: Instant::now(), received: Arc::default(), sent: 0, code: Code::Cancelled, log, done: false }
     }
 
     /// Wraps the request's body, so that its bytes are counted.

@@ -9,9 +9,8 @@ use crate::invocation::grpc_metadata;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use proa_core::Transport;
-use proa_core::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse};
+use proa_core::invocation::{InvokeBody, InvokeRequest, InvokeResponse};
 use proa_core::services::invoke as service;
-use proa_model::Grpc;
 use proa_model::error::invoke as errors;
 use proa_protocol::common::v1 as common;
 use proa_protocol::runtime::v1::InvokeServiceRequest;
@@ -39,17 +38,8 @@ pub(super) async fn invoke(api: &Api, request: Request<InvokeServiceRequest>) ->
         origin: Transport::Grpc,
         body: InvokeBody::Full(data.value.into()),
     };
-    let response = service::invoke(&api.runtime, &app_id, call).await.map_err(|error| fail(api, &app_id, &error))?;
+    let response = service::invoke(&api.runtime, &app_id, call).await.map_err(|error| api.fail(&errors::failed(&app_id, &error.to_string())))?;
     answer(response, api.runtime.options().max_body_size).await
-}
-
-/// A refusal of the other side's lists stays one.
-fn fail(api: &Api, app_id: &str, error: &InvokeError) -> Status {
-    let mut failure = errors::failed(app_id, &error.to_string());
-    if error.is(Grpc::PermissionDenied) {
-        failure.grpc = Grpc::PermissionDenied;
-    }
-    api.fail(&failure)
 }
 
 fn headers(metadata: MetadataMap) -> HeaderMap {

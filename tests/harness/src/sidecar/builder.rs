@@ -34,7 +34,15 @@ pub struct SidecarBuilder {
 
 impl SidecarBuilder {
     pub(super) fn new() -> Self {
-        Self { app_id: "app".into(), resources: Vec::new(), configs: Vec::new(), flags: Vec::new(), env: Vec::new(), log_level: "debug".into(), binary: None }
+        Self {
+            app_id: "app".into(),
+            resources: Vec::new(),
+            configs: Vec::new(),
+            flags: Vec::new(),
+            env: Vec::new(),
+            log_level: "debug".into(),
+            binary: None,
+        }
     }
 
     pub fn app_id(mut self, app_id: &str) -> Self {

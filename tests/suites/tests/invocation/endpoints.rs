@@ -9,8 +9,7 @@ fn endpoint(base: &str) -> String {
     )
 }
 
-const SECRETS: &str =
-    "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: env}\nspec: {type: secretstores.local.env, version: v1}\n";
+const SECRETS: &str = "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata: {name: env}\nspec: {type: secretstores.local.env, version: v1}\n";
 
 #[tokio::test]
 async fn endpoints_are_called_by_name() {

@@ -25,14 +25,18 @@ fn path(two: &Two, method: &str) -> String {
 
 async fn requests_and_answers_pass(with: Pair) {
     let (app, two) = pair(with).await;
-    let request = two.caller.http().request("PUT", &path(&two, "echo?a=1&b=%20")).header("x-mine", "1").header("connection", "x-hop").header("x-hop", "1");
+    let request =
+        two.caller.http().request("PUT", &path(&two, "echo?a=1&b=%20")).header("x-mine", "1").header("connection", "x-hop").header("x-hop", "1");
     let reply = request.header("dapr-caller-app-id", "forged").header("content-type", "text/plain").body("hello").send().await;
     assert_eq!((reply.status, reply.text().as_str()), (201, "hello"));
     assert_eq!((&reply.headers["x-method"], &reply.headers["content-type"]), (&"PUT".parse().unwrap(), &"text/x-echo".parse().unwrap()));
     let seen = app.requests("/echo").remove(0);
     assert_eq!((seen.query.as_str(), &seen.headers["x-mine"]), ("a=1&b=%20", &"1".parse::<::http::HeaderValue>().unwrap()));
     assert_eq!(seen.headers["dapr-caller-app-id"], two.caller.app_id(), "nobody calls in another's name");
-    assert_eq!((&seen.headers["dapr-callee-app-id"], &seen.headers["content-type"]), (&two.callee().parse().unwrap(), &"text/plain".parse().unwrap()));
+    assert_eq!(
+        (&seen.headers["dapr-callee-app-id"], &seen.headers["content-type"]),
+        (&two.callee().parse().unwrap(), &"text/plain".parse().unwrap())
+    );
     assert!(seen.headers.contains_key("x-forwarded-for") && seen.headers.contains_key("forwarded"));
     assert!(!seen.headers.contains_key("x-hop"), "a header of one hop stays there");
 }

@@ -2,8 +2,8 @@
 //!
 //! The details that Google's API guide defines are written out; one of another type is left out, since only its owner knows its fields.
 
-use prost::Message;
 use proa_core::invocation::InvokeResponse;
+use prost::Message;
 use serde_json::{Map, Value, json};
 use tonic_types::pb;
 
@@ -79,7 +79,8 @@ fn detail(url: &str, bytes: &[u8]) -> Option<Value> {
         }
         "PreconditionFailure" => {
             let failure = pb::PreconditionFailure::decode(bytes).ok()?;
-            let violation = |v: &pb::precondition_failure::Violation| texts(&[("type", &v.r#type), ("subject", &v.subject), ("description", &v.description)]);
+            let violation =
+                |v: &pb::precondition_failure::Violation| texts(&[("type", &v.r#type), ("subject", &v.subject), ("description", &v.description)]);
             let mut object = Map::new();
             list(&mut object, "violations", failure.violations.iter().map(violation));
             object
