@@ -206,17 +206,6 @@ async fn what_is_not_served_is_passed_on_to_whom_the_call_names() {
 }
 
 #[tokio::test]
-async fn a_call_ends_when_its_time_is_over() {
-    let sidecar = Sidecar::start(Role::Internal, |_, _| {}).await;
-    let (_send, requests) = tokio::sync::mpsc::channel::<proa_protocol::internals::v1::InternalInvokeRequestStream>(1);
-    let open = futures::stream::unfold(requests, |mut requests| async { requests.recv().await.map(|r| (r, requests)) });
-    let mut request = tonic::Request::new(open);
-    request.metadata_mut().insert("grpc-timeout", "50m".parse().unwrap());
-    let status = ServiceInvocationClient::new(sidecar.channel()).call_local_stream(request).await.unwrap_err();
-    assert_eq!((status.code(), status.message()), (Code::DeadlineExceeded, "context deadline exceeded"));
-}
-
-#[tokio::test]
 async fn both_servers_describe_themselves() {
     use tonic_reflection::pb::v1::ServerReflectionRequest;
     use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
