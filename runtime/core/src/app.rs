@@ -3,7 +3,8 @@
 use crate::invocation::{InvokeError, InvokeRequest, InvokeResponse};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use proa_model::Metadata;
+use proa_host::middleware::Body;
+use proa_model::{Grpc, Metadata};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,5 +119,9 @@ pub trait AppChannel: Send + Sync {
     fn binding_event(&self, event: BindingDelivery) -> BoxFuture<'_, Result<BindingReply, ChannelError>>;
     /// Hands a call of another application (or of the application itself) over. Any answer of the application's is `Ok`.
     fn invoke(&self, request: InvokeRequest) -> BoxFuture<'_, Result<InvokeResponse, InvokeError>>;
+    /// Passes a call of gRPC on as it is; the answer comes as it is.
+    fn proxy(&self, _request: http::Request<Body>) -> BoxFuture<'_, Result<http::Response<Body>, InvokeError>> {
+        Box::pin(async { Err(InvokeError::status(Grpc::Unavailable, "the application does not speak gRPC")) })
+    }
     fn healthy(&self, timeout: Duration) -> BoxFuture<'_, bool>;
 }

@@ -120,12 +120,54 @@ fn name(code: i32) -> &'static str {
     usize::try_from(code).ok().and_then(|code| NAMES.get(code)).copied().unwrap_or("Unknown")
 }
 
+/// The sidecar of another application, where it was found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Peer {
+    pub app_id: String,
+    pub namespace: String,
+    /// `host:port`.
+    pub address: String,
+}
+
 /// The way to other sidecars; transport implements it.
 pub trait Peers: Send + Sync {
-    /// Sends a request to the sidecar at `address`.
-    fn call<'a>(&'a self, address: &'a str, app_id: &'a str, request: InvokeRequest) -> BoxFuture<'a, Result<InvokeResponse, InvokeError>>;
-    /// The connection to this address is of no use any more.
-    fn failed(&self, address: &str);
+    /// Sends a request to a sidecar.
+    fn call<'a>(&'a self, peer: &'a Peer, request: InvokeRequest) -> BoxFuture<'a, Result<InvokeResponse, InvokeError>>;
+    /// Passes a call of gRPC on as it is; the answer comes as it is.
+    fn proxy<'a>(&'a self, peer: &'a Peer, request: http::Request<Body>) -> BoxFuture<'a, Result<http::Response<Body>, InvokeError>>;
+    /// The connection to this sidecar is of no use any more.
+    fn failed(&self, peer: &Peer);
+}
+
+/// A service outside, with everything resolved that its resource refers to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The resource's name, or the address itself.
+    pub name: String,
+    pub base_url: String,
+    pub headers: Vec<(String, String)>,
+    pub tls: Option<EndpointTls>,
+}
+
+/// Texts in PEM; empty when not set.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct EndpointTls {
+    pub root_ca: String,
+    pub certificate: String,
+    pub private_key: String,
+    pub renegotiation: Option<String>,
+}
+
+impl std::fmt::Debug for EndpointTls {
+    /// Says nothing of the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EndpointTls").field("renegotiation", &self.renegotiation).finish_non_exhaustive()
+    }
+}
+
+/// The way to services outside; transport implements it.
+pub trait Outside: Send + Sync {
+    fn call<'a>(&'a self, endpoint: &'a Arc<Endpoint>, request: InvokeRequest) -> BoxFuture<'a, Result<InvokeResponse, InvokeError>>;
 }
 
 /// How other applications are found and reached.

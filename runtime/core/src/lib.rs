@@ -2,6 +2,7 @@
 //!
 //! Transports call [`services`]; the application is reached through [`app::AppChannel`]. Nothing here knows how bytes arrive.
 
+pub mod access;
 pub mod app;
 mod call;
 pub mod cloud_event;
@@ -26,5 +27,6 @@ pub mod trace;
 pub use health::Health;
 pub use metrics::Metrics;
 pub use options::{AppHealth, AppProtocol, Cx, RuntimeOptions, Transport};
+pub use proa_resources::go_duration::parse as parse_duration;
 pub use resiliency::Resiliency;
 pub use runtime::{Runtime, StartError};

@@ -92,6 +92,21 @@ async fn resolve(runtime: &Runtime, component: &Component) -> Result<Vec<(String
     Ok(properties)
 }
 
+/// One value of a resource that is no component.
+pub(crate) async fn value(runtime: &Runtime, store: &str, value: &MetadataValue) -> Result<String, String> {
+    match value {
+        MetadataValue::Literal(text) => Ok(text.clone()),
+        MetadataValue::EnvRef(variable) => {
+            let env = |name: &str| runtime.environment(name);
+            Ok(if env_allowed(variable, &env) { env(variable).unwrap_or_default() } else { String::new() })
+        }
+        MetadataValue::SecretRef { name, key } => {
+            let text = secret(runtime, store, name, key, &mut HashMap::new()).await?;
+            Ok(go_json::unquoted(&text).to_string())
+        }
+    }
+}
+
 type Fetched = HashMap<String, Vec<(String, String)>>;
 
 /// A secret of a store that is loaded already; each is asked for once.

@@ -1,15 +1,17 @@
 //! The sidecar as an object: built from options, configuration and a host; started, reconciled, stopped. No global state.
 
+use crate::access::AccessList;
 use crate::app::AppChannel;
 use crate::delivery::Deliveries;
 use crate::health::{Health, Targets};
 use crate::input::Inputs;
-use crate::invocation::{Neighbours, Peers};
+use crate::invocation::{Neighbours, Outside, Peers};
 use crate::metrics::{HttpOptions, Metrics, MetricsError, MetricsOptions, Rule, RuleLabel};
 use crate::names::Resolver;
 use crate::options::RuntimeOptions;
 use crate::reconcile::{self, Reconciler};
 use crate::resiliency::Resiliency;
+use crate::services::invoke::Endpoints;
 use crate::slots::{Slot, Slots};
 use crate::trace::Tracer;
 use proa_host::Host;
@@ -33,6 +35,8 @@ pub enum StartError {
     Metrics(#[from] MetricsError),
     #[error("{0}")]
     Host(String),
+    #[error("{0}")]
+    Access(String),
 }
 
 /// See the module's text.
@@ -49,6 +53,9 @@ pub struct Runtime {
     pub(crate) neighbours: OnceLock<Neighbours>,
     /// The name resolver, when it is a component.
     pub(crate) resolver: OnceLock<Arc<Slot>>,
+    pub(crate) outside: OnceLock<Arc<dyn Outside>>,
+    pub(crate) endpoints: Endpoints,
+    access: Option<AccessList>,
     pub(crate) deliveries: Deliveries,
     pub(crate) inputs: Inputs,
     pub(crate) reconciler: Reconciler,
@@ -75,6 +82,7 @@ impl Runtime {
     ) -> Result<Arc<Self>, StartError> {
         let metrics = Metrics::new(metrics_options(&options, &configuration))?;
         let reconciler = Reconciler::new(&options);
+        let access = AccessList::new(configuration.access_control.as_ref(), !options.app_protocol.is_grpc()).map_err(StartError::Access)?;
         let runtime = Arc::new(Self {
             options,
             configuration: Arc::new(configuration),
@@ -87,6 +95,9 @@ impl Runtime {
             app: OnceLock::new(),
             neighbours: OnceLock::new(),
             resolver: OnceLock::new(),
+            outside: OnceLock::new(),
+            endpoints: Endpoints::default(),
+            access,
             deliveries: Deliveries::default(),
             inputs: Inputs::default(),
             reconciler,
@@ -143,6 +154,17 @@ impl Runtime {
     pub fn meet(&self, names: Option<Arc<dyn Resolver>>, peers: Arc<dyn Peers>) {
         // The first stay.
         let _ = self.neighbours.set(Neighbours { names, peers });
+    }
+
+    /// How services outside are reached; once in a runtime's life.
+    pub fn reach_outside(&self, outside: Arc<dyn Outside>) {
+        // The first stays.
+        let _ = self.outside.set(outside);
+    }
+
+    /// Who may call what of the application; none: everyone everything.
+    pub fn access(&self) -> Option<&AccessList> {
+        self.access.as_ref()
     }
 
     /// The application's channel, once the application was found.

@@ -1,89 +1,91 @@
-//! Other sidecars as this one calls them: one HTTP/2 connection an address, made when it is first needed and dropped when it fails or
-//! nobody used it for three minutes.
+//! Other sidecars as this one calls them: HTTP/2 connections, made when they are first needed, dropped when they fail or nobody used them for
+//! three minutes, and with TLS when this sidecar has an identity.
 //!
 //! Requests and answers are streamed with bounded memory. A peer that knows no streams gets one message, if the body is at hand.
 
 mod answer;
+mod connect;
 
 use crate::invocation::{PIECE, pieces, to_map};
+use crate::pool::{Lease, Pool};
+use crate::tls::Security;
 use answer::{Guarded, response, unary};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
-use proa_core::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse, Peers};
+use proa_core::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse, Peer, Peers};
 use proa_core::{Runtime, Transport};
+use proa_host::middleware::Body;
 use proa_model::Grpc;
 use proa_protocol::common::v1::{HttpExtension, InvokeRequest as Message, StreamPayload, http_extension::Verb};
 use proa_protocol::internals::v1::service_invocation_client::ServiceInvocationClient;
 use proa_protocol::internals::v1::{ApiVersion, InternalInvokeRequest, InternalInvokeRequestStream};
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
-use tonic::transport::{Channel, Endpoint};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
 use tonic::{Code, Status};
-use tower::ServiceExt;
 
-const CONNECT: Duration = Duration::from_secs(5);
+/// How long a connection may be idle, and how often that is looked at, unless the environment says otherwise.
 const IDLE: Duration = Duration::from_secs(180);
-const PING_EVERY: Duration = Duration::from_secs(20);
-const WINDOW: u32 = 1 << 20;
-
-struct Pooled {
-    channel: Channel,
-    used: Instant,
-}
+const COLLECT: Duration = Duration::from_secs(45);
+const MANAGER: &str = "dapr.runtime.grpc.manager";
 
 /// See the module's text.
 pub struct GrpcPeers {
-    channels: Mutex<HashMap<String, Pooled>>,
+    pools: Mutex<HashMap<Peer, Arc<Pool>>>,
+    security: Option<Arc<Security>>,
     limit: usize,
+    idle: Duration,
 }
 
 impl GrpcPeers {
-    pub fn new(runtime: &Runtime) -> Self {
-        Self { channels: Mutex::default(), limit: runtime.options().max_body_size }
+    pub fn new(runtime: &Runtime, security: Option<Arc<Security>>) -> Self {
+        Self { pools: Mutex::default(), security, limit: runtime.options().max_body_size, idle: duration("DAPR_GRPC_MAX_CONN_IDLE", IDLE) }
     }
 
-    fn channel(&self, address: &str) -> Result<Channel, InvokeError> {
-        let now = Instant::now();
-        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pooled) = channels.get_mut(address) {
-            pooled.used = now;
-            return Ok(pooled.channel.clone());
+    /// Closes idle connections until `stop`.
+    pub async fn keep(self: Arc<Self>, stop: CancellationToken) {
+        let every = duration("DAPR_GRPC_CONN_COLLECTOR_INTERVAL", COLLECT);
+        while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+            self.purge();
         }
-        channels.retain(|address, pooled| {
-            let young = now.duration_since(pooled.used) < IDLE;
-            if !young {
-                tracing::debug!(target: "dapr.runtime.grpc", "Purged 1 expired gRPC connection(s) to {address}");
+    }
+
+    fn pools(&self) -> MutexGuard<'_, HashMap<Peer, Arc<Pool>>> {
+        self.pools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn purge(&self) {
+        self.pools().retain(|peer, pool| {
+            let (purged, left) = pool.purge(self.idle, 0);
+            if purged > 0 {
+                tracing::debug!(target: MANAGER, "Purged {purged} expired gRPC connection(s) to {}", peer.address);
             }
-            young
+            // A pool that somebody is about to lease from stays.
+            left || Arc::strong_count(pool) > 1
         });
-        let endpoint =
-            Endpoint::from_shared(format!("http://{address}")).map_err(|e| InvokeError::Plain(format!("{address:?} is not an address: {e}")))?;
-        let channel = endpoint
-            .connect_timeout(CONNECT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(PING_EVERY)
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(4 * WINDOW)
-            .connect_lazy();
-        channels.insert(address.to_owned(), Pooled { channel: channel.clone(), used: now });
-        Ok(channel)
     }
 
-    async fn client(&self, address: &str) -> Result<ServiceInvocationClient<Channel>, InvokeError> {
-        let mut channel = self.channel(address)?;
-        channel.ready().await.map_err(|error| InvokeError::status(Grpc::Unavailable, format!("connection error: {error}")))?;
-        Ok(ServiceInvocationClient::new(channel).max_decoding_message_size(self.limit).max_encoding_message_size(self.limit))
+    fn lease(&self, peer: &Peer) -> Result<Lease, InvokeError> {
+        let known = self.pools().get(peer).cloned();
+        let pool = known.unwrap_or_else(|| self.pools().entry(peer.clone()).or_default().clone());
+        pool.lease(|| connect::channel(peer, self.security.clone()))
     }
 
-    async fn send(&self, address: &str, app_id: &str, mut request: InvokeRequest) -> Result<InvokeResponse, InvokeError> {
+    fn client(&self, lease: &Lease) -> ServiceInvocationClient<Channel> {
+        ServiceInvocationClient::new(lease.channel()).max_decoding_message_size(self.limit).max_encoding_message_size(self.limit)
+    }
+
+    async fn send(&self, peer: &Peer, mut request: InvokeRequest) -> Result<InvokeResponse, InvokeError> {
         crate::trace::put_relayed(&mut request.headers);
-        let mut client = self.client(address).await?;
+        let (lease, app_id) = (self.lease(peer)?, &peer.app_id);
+        let mut client = self.client(&lease);
         let (head, body) = head(request);
         let spare = match &body {
             InvokeBody::Full(bytes) => Some((head.clone(), bytes.clone())),
@@ -99,7 +101,7 @@ impl GrpcPeers {
             why = guard.broken() => return Err(InvokeError::Plain(why)),
         };
         let error = match outcome {
-            Ok(answer) => match response(answer.into_inner(), guard).await {
+            Ok(answer) => match response(answer.into_inner(), guard, lease).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             },
@@ -124,12 +126,32 @@ impl GrpcPeers {
 }
 
 impl Peers for GrpcPeers {
-    fn call<'a>(&'a self, address: &'a str, app_id: &'a str, request: InvokeRequest) -> BoxFuture<'a, Result<InvokeResponse, InvokeError>> {
-        Box::pin(self.send(address, app_id, request))
+    fn call<'a>(&'a self, peer: &'a Peer, request: InvokeRequest) -> BoxFuture<'a, Result<InvokeResponse, InvokeError>> {
+        Box::pin(self.send(peer, request))
     }
 
-    fn failed(&self, address: &str) {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner).remove(address);
+    fn proxy<'a>(&'a self, peer: &'a Peer, request: http::Request<Body>) -> BoxFuture<'a, Result<http::Response<Body>, InvokeError>> {
+        Box::pin(async move { crate::raw::pass(self.lease(peer)?, request).await })
+    }
+
+    fn failed(&self, peer: &Peer) {
+        // Taken out first: closing connections needs no lock.
+        let pool = self.pools().remove(peer);
+        if let Some(pool) = pool {
+            pool.clear();
+        }
+    }
+}
+
+/// A time of the environment's, as Go writes it.
+fn duration(name: &str, otherwise: Duration) -> Duration {
+    let Some(text) = std::env::var(name).ok() else { return otherwise };
+    match proa_core::parse_duration(&text).ok().filter(|d| !d.is_zero()) {
+        Some(duration) => duration,
+        None => {
+            tracing::warn!(target: MANAGER, "Ignoring invalid duration {text:?} in {name}; using default {}s", otherwise.as_secs());
+            otherwise
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! answer, [`Security::acquire`] waits; when it refuses, that is an error. A renewal that fails leaves the old identity in place.
 //! Whatever speaks mTLS to other processes takes its keys and its trust from here.
 
+mod mutual;
 mod peer;
 mod renew;
 mod sentry;
@@ -14,6 +15,7 @@ mod trusting;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests;
 
+pub(crate) use mutual::caller;
 pub use renew::Security;
 pub use sentry::IdentityOptions;
 pub use spiffe::{InvalidId, SpiffeId};

@@ -116,6 +116,13 @@ pub(crate) fn put_relayed(headers: &mut HeaderMap) {
     }
 }
 
+/// Tells whoever a proxied call goes to of the current span, in both forms.
+pub(crate) fn put_proxied(headers: &mut HeaderMap) {
+    let Some(span) = current() else { return };
+    put(headers, span.link());
+    headers.insert(BINARY, binary(&span.context()));
+}
+
 /// Tells another sidecar of the current span, where there is one.
 pub(crate) fn put_peer(metadata: &mut MetadataMap) {
     if current().is_some() {

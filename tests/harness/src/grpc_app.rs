@@ -1,6 +1,6 @@
 //! An application over gRPC, inside the test process: the AppCallback service with recorded events.
 //!
-//! Subscriptions and bindings are listed as configured; events are answered by the handler of their path, or with success.
+//! It also has a service of its own ([`Streams`]) that no sidecar knows. Subscriptions and bindings are listed as configured; events are answered by the handler of their path, or with success.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -17,6 +17,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use crate::sidecar::AppEndpoint;
+use crate::streams::Streams;
 use crate::wait::until;
 
 /// The app's opinion on an event.
@@ -42,6 +43,7 @@ struct Inner {
     binding_answer: Mutex<pb::BindingEventResponse>,
     tokens: Mutex<Vec<Option<String>>>,
     invocations: Mutex<Vec<BTreeMap<String, String>>>,
+    streams: Streams,
 }
 
 /// A running gRPC app.
@@ -58,6 +60,7 @@ impl GrpcApp {
         let inner = Arc::new(Inner::default());
         let router = tonic::transport::Server::builder()
             .add_service(AppCallbackServer::new(Callbacks(inner.clone())))
+            .add_service(inner.streams.clone())
             .add_service(AppCallbackHealthCheckServer::new(Callbacks(inner.clone())));
         let server = tokio::spawn(router.serve_with_incoming(TcpIncoming::from(listener))).abort_handle();
         Self { port, inner, server }
@@ -120,6 +123,11 @@ impl GrpcApp {
     /// The metadata of every call of another application, in order; binary values in base64.
     pub fn invocations(&self) -> Vec<BTreeMap<String, String>> {
         self.inner.invocations.lock().expect("invocations").clone()
+    }
+
+    /// The service of its own.
+    pub fn streams(&self) -> &Streams {
+        &self.inner.streams
     }
 
     /// Waits up to twenty seconds for `count` events on `path`.

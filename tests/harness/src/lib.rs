@@ -14,6 +14,7 @@ pub mod ports;
 pub mod redis;
 pub mod resources;
 pub mod sidecar;
+pub mod streams;
 pub mod wait;
 
 pub use api::{Api, ApiError, Item, Wire};

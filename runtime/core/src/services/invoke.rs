@@ -1,19 +1,26 @@
 //! Service invocation: who is meant, where that is, and trying again.
 //!
-//! A call of the application itself goes straight to its channel. A call runs under the policies for the application; within them, what
-//! a peer cannot be reached for is tried again under the built-in policy, unless a resource names the application. Nothing is sent again
-//! whose body cannot be, and the address is looked up anew each time.
+//! A call of the application itself goes straight to its channel, one of an HTTPEndpoint or of an address straight there. A call runs under
+//! the policies for the application; within them, what a peer cannot be reached for is tried again under the built-in policy, unless a
+//! resource names the application. Nothing is sent again whose body cannot be, and the address is looked up anew each time.
 
+mod endpoint;
+mod method;
 mod policies;
 mod remote;
 
+pub(crate) use endpoint::Endpoints;
+pub use method::{clean, normalise};
 pub use policies::retries;
 
-use crate::invocation::{InvokeError, InvokeRequest, InvokeResponse};
+use crate::app::AppChannel;
+use crate::invocation::{InvokeError, InvokeRequest, InvokeResponse, Peer};
 use crate::options::RuntimeOptions;
 use crate::runtime::Runtime;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use proa_host::middleware::Body;
 use proa_model::Grpc;
+use std::sync::Arc;
 
 const CALLER: HeaderName = HeaderName::from_static("dapr-caller-app-id");
 const CALLER_NAMESPACE: HeaderName = HeaderName::from_static("dapr-caller-namespace");
@@ -27,6 +34,12 @@ struct Target<'a> {
     namespace: &'a str,
 }
 
+impl Target<'_> {
+    fn at(&self, address: String) -> Peer {
+        Peer { app_id: self.app_id.to_owned(), namespace: self.namespace.to_owned(), address }
+    }
+}
+
 /// Calls a method of an application. Whatever the application answers is `Ok`.
 pub async fn invoke(runtime: &Runtime, target: &str, mut request: InvokeRequest) -> Result<InvokeResponse, InvokeError> {
     request.method = normalise(&request.method).map_err(|why| InvokeError::status(Grpc::InvalidArgument, format!("invalid method: {why}")))?;
@@ -37,21 +50,78 @@ pub async fn invoke(runtime: &Runtime, target: &str, mut request: InvokeRequest)
 /// One attempt of the caller's.
 async fn dispatch(runtime: &Runtime, target: &str, mut request: InvokeRequest) -> Result<InvokeResponse, InvokeError> {
     let options = runtime.options();
-    if target.starts_with("http://") || target.starts_with("https://") {
-        return Err(InvokeError::Plain(format!("cannot invoke http endpoint {target}: app channel not initialized")));
+    if endpoint::is_address(target) {
+        return endpoint::call(runtime, &endpoint::at(target), request).await;
     }
     let target = parse(target, &options.namespace)?;
+    if let Some(endpoint) = endpoint::find(runtime, target.app_id).await? {
+        return endpoint::call(runtime, &endpoint, request).await;
+    }
     stamp(&mut request.headers, options, target.app_id);
     if target.app_id == options.app_id && target.namespace == options.namespace {
-        let app = runtime.app().ok_or_else(|| InvokeError::Plain("cannot invoke local endpoint: app channel not initialized".into()))?;
-        if !runtime.app_is_well() {
-            return Err(InvokeError::status(Grpc::Internal, "app is not in a healthy state"));
-        }
-        return app.invoke(request).await;
+        return own(runtime)?.invoke(request).await;
     }
-    let neighbours = runtime.neighbours.get().ok_or_else(|| InvokeError::Plain("name resolver not initialized".into()))?;
+    let neighbours = runtime.neighbours.get().ok_or_else(no_names)?;
     forward(&mut request.headers, options, target.app_id);
     remote::call(runtime, neighbours, &target, request).await
+}
+
+/// The channel to this sidecar's application, while that is well.
+fn own(runtime: &Runtime) -> Result<Arc<dyn AppChannel>, InvokeError> {
+    let app = runtime.app().ok_or_else(|| InvokeError::Plain("cannot invoke local endpoint: app channel not initialized".into()))?;
+    if !runtime.app_is_well() {
+        return Err(InvokeError::status(Grpc::Internal, "app is not in a healthy state"));
+    }
+    Ok(app)
+}
+
+fn no_names() -> InvokeError {
+    InvokeError::Plain("name resolver not initialized".into())
+}
+
+/// Where a call of gRPC goes that is passed on as it is.
+pub enum Place {
+    Own,
+    Peer(Peer),
+}
+
+/// Finds the application that a proxied call names.
+pub async fn locate(runtime: &Runtime, target: &str) -> Result<Place, InvokeError> {
+    let options = runtime.options();
+    let target = parse(target, &options.namespace)?;
+    if target.app_id == options.app_id {
+        return Ok(Place::Own);
+    }
+    let names = runtime.neighbours.get().and_then(|n| n.names.as_ref()).ok_or_else(no_names)?;
+    let address = names.resolve(target.app_id, target.namespace).await.map_err(InvokeError::Plain)?;
+    Ok(Place::Peer(target.at(address)))
+}
+
+/// Passes a call of gRPC on. A peer that cannot be reached is looked up anew and tried once more by the caller of this, if at all.
+pub async fn proxy(runtime: &Runtime, peer: &Peer, request: http::Request<Body>) -> Result<http::Response<Body>, InvokeError> {
+    let neighbours = runtime.neighbours.get().ok_or_else(no_names)?;
+    let answer = neighbours.peers.proxy(peer, request).await;
+    if let Err(error) = &answer
+        && remote::unreachable(error)
+    {
+        neighbours.peers.failed(peer);
+        if let Some(names) = &neighbours.names {
+            names.failed(&peer.app_id, &peer.address);
+        }
+    }
+    answer
+}
+
+/// Who calls whom through a proxied call.
+pub fn stamp_proxied(headers: &mut HeaderMap, runtime: &Runtime, peer: &Peer) {
+    let (caller, callee) = (HeaderValue::from_str(&runtime.options().app_id), HeaderValue::from_str(&peer.app_id));
+    for (name, value) in [(CALLER, caller), (CALLEE, callee)] {
+        headers.remove(&name);
+        if let Ok(value) = value {
+            headers.insert(name, value);
+        }
+    }
+}
 }
 
 fn parse<'a>(target: &'a str, own: &'a str) -> Result<Target<'a>, InvokeError> {
@@ -62,45 +132,6 @@ fn parse<'a>(target: &'a str, own: &'a str) -> Result<Target<'a>, InvokeError> {
         (Some(app_id), Some(namespace), None) => Ok(Target { app_id, namespace }),
         _ => Err(InvokeError::Plain(format!("invalid app id {target}"))),
     }
-}
-
-/// The method without dot segments and without a slash in front. What could hide another path is refused.
-pub fn normalise(method: &str) -> Result<String, String> {
-    if method.contains(['#', '?', '\0']) {
-        return Err(format!("method contains forbidden character: {}", quoted(method)));
-    }
-    if let Some((position, _)) = method.char_indices().find(|(_, c)| c.is_ascii_control()) {
-        return Err(format!("method contains control character at position {position}: {}", quoted(method)));
-    }
-    let mut kept: Vec<&str> = Vec::new();
-    for segment in method.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." => {
-                kept.pop();
-            }
-            other => kept.push(other),
-        }
-    }
-    Ok(kept.join("/"))
-}
-
-/// As Go quotes a text.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '\x07' => out.push_str("\\a"),
-            '\x08' => out.push_str("\\b"),
-            '\x0b' => out.push_str("\\v"),
-            '\x0c' => out.push_str("\\f"),
-            '\n' | '\r' | '\t' | '"' | '\\' => out.extend(c.escape_default()),
-            c if c.is_ascii_control() => out.push_str(&format!("\\x{:02x}", c as u32)),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 /// Who calls whom; what the caller may have said about that is not believed.
@@ -148,14 +179,5 @@ mod tests {
         assert_eq!(parse("app.other", "ns").unwrap(), Target { app_id: "app", namespace: "other" });
         assert_eq!(parse("a.b.c", "ns").unwrap_err().to_string(), "invalid app id a.b.c");
         assert_eq!(parse("", "ns").unwrap_err().to_string(), "app id is empty");
-    }
-
-    #[test]
-    fn methods_are_made_plain() {
-        for (method, plain) in [("a/b", "a/b"), ("/a//./b/", "a/b"), ("../../a/../b", "b"), ("..", ""), ("", "")] {
-            assert_eq!(normalise(method).unwrap(), plain, "{method}");
-        }
-        assert_eq!(normalise("a#b").unwrap_err(), r#"method contains forbidden character: "a#b""#);
-        assert_eq!(normalise("a\nb").unwrap_err(), r#"method contains control character at position 1: "a\nb""#);
     }
 }

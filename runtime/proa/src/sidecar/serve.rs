@@ -14,6 +14,7 @@ use proa_transport::export::Exporter;
 use proa_transport::grpc::{self, Role};
 use proa_transport::http;
 use proa_transport::listen::Listeners;
+use proa_transport::outside::HttpOutside;
 use proa_transport::peers::GrpcPeers;
 use proa_transport::tls::Security;
 use std::path::PathBuf;
@@ -111,9 +112,10 @@ async fn start(flags: &SidecarFlags) -> Result<(Arc<Runtime>, Servers), String> 
     let tasks = tokio::runtime::Handle::current().metrics();
     runtime.metrics().count_tasks_with(move || tasks.num_alive_tasks() as u64);
     let exporter = Exporter::start(&runtime)?;
-    meet(flags, &runtime).await;
+    let peers = meet(flags, &runtime, security.clone()).await;
     runtime.load().await.map_err(|e| e.to_string())?;
-    let mut servers = serve(&runtime, sockets, exporter);
+    let mut servers = serve(&runtime, sockets, exporter, security.clone());
+    servers.tasks.spawn(peers.keep(servers.stop.clone()));
     if let Some(security) = security {
         runtime.metrics().count(Series::MtlsInit, &[]);
         servers.tasks.spawn(security.renew(runtime.metrics().clone(), servers.stop.clone()));
@@ -132,10 +134,13 @@ async fn identity(flags: &SidecarFlags) -> Result<Option<Arc<Security>>, String>
 }
 
 /// Other sidecars find this one where it listens for them.
-async fn meet(flags: &SidecarFlags, runtime: &Arc<Runtime>) {
+async fn meet(flags: &SidecarFlags, runtime: &Arc<Runtime>, security: Option<Arc<Security>>) -> Arc<GrpcPeers> {
     let address = options::peers_address(&flags.internal_grpc_listen_address, &runtime.options().host_address);
     let names = names::start(runtime, &address).await;
-    runtime.meet(names, Arc::new(GrpcPeers::new(runtime)));
+    let peers = Arc::new(GrpcPeers::new(runtime, security));
+    runtime.meet(names, peers.clone());
+    runtime.reach_outside(Arc::new(HttpOutside::new(runtime)));
+    peers
 }
 
 fn absent_services(options: &RuntimeOptions) {
@@ -183,12 +188,12 @@ async fn bind(flags: &SidecarFlags) -> Result<Sockets, String> {
     Ok(Sockets { http, grpc, internal: internal.map_err(text)?, public, metrics, profile })
 }
 
-fn serve(runtime: &Arc<Runtime>, sockets: Sockets, exporter: Option<Exporter>) -> Servers {
+fn serve(runtime: &Arc<Runtime>, sockets: Sockets, exporter: Option<Exporter>, security: Option<Arc<Security>>) -> Servers {
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    tasks.spawn(grpc::serve(runtime.clone(), Role::Api, sockets.grpc, stop.clone()));
+    tasks.spawn(grpc::serve(runtime.clone(), Role::Api, sockets.grpc, None, stop.clone()));
     tasks.spawn(http::serve(runtime.clone(), sockets.http, stop.clone()));
-    tasks.spawn(grpc::serve(runtime.clone(), Role::Internal, sockets.internal, stop.clone()));
+    tasks.spawn(grpc::serve(runtime.clone(), Role::Internal, sockets.internal, security, stop.clone()));
     if let Some(listeners) = sockets.public {
         tasks.spawn(http::serve_public(runtime.clone(), listeners, stop.clone()));
     }

@@ -1,4 +1,4 @@
-//! The channel to an application that speaks gRPC: one multiplexed connection, made when it is first needed and again after it broke.
+//! The channel to an application that speaks gRPC: multiplexed connections, most often one, made when needed and again after a break.
 //!
 //! TLS (`grpcs`) is taken without looking at the certificate, as in Dapr. A call waits for a free place when the application's
 //! concurrency is limited, and otherwise for as long as the application takes; dropping it cancels it. Every call is counted in the
@@ -11,20 +11,26 @@ mod invoke;
 
 use crate::grpc::error::{name, printed};
 use crate::grpc::trace::{self, Span};
+use crate::pool::{Lease, Pool};
 use answers::{forward, reply, subscription, verdict};
+use connection::Dial;
 use futures::future::BoxFuture;
 use http::uri::PathAndQuery;
 use proa_core::app::{AppChannel, AppSubscription, BindingDelivery, BindingReply, ChannelError, DeliveryStatus, TopicDelivery};
 use proa_core::invocation::{InvokeError, InvokeRequest, InvokeResponse};
 use proa_core::{Metrics, Runtime, RuntimeOptions};
+use proa_host::middleware::Body;
 use proa_protocol::runtime::v1 as pb;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tonic::metadata::{AsciiMetadataValue, MetadataMap, MetadataValue};
-use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
+const TOKEN: &str = "dapr-api-token";
+/// How long a connection beyond the first may be idle.
+const IDLE: Duration = Duration::from_secs(180);
 const LOG: &str = "dapr.runtime.processor.pubsub.subscription.grpc";
 const ON_TOPIC_EVENT: &str = "/dapr.proto.runtime.v1.AppCallback/OnTopicEvent";
 const ON_BINDING_EVENT: &str = "/dapr.proto.runtime.v1.AppCallback/OnBindingEvent";
@@ -34,7 +40,8 @@ const HEALTH_CHECK: &str = "/dapr.proto.runtime.v1.AppCallbackHealthCheck/Health
 
 /// See the module's text.
 pub struct GrpcApp {
-    channel: Channel,
+    dial: Dial,
+    pool: Pool,
     metrics: Metrics,
     token: Option<AsciiMetadataValue>,
     permits: Option<Arc<Semaphore>>,
@@ -66,7 +73,8 @@ impl GrpcApp {
     fn new(options: &RuntimeOptions, metrics: Metrics, traces: bool, permits: Option<Arc<Semaphore>>) -> Result<Self, ChannelError> {
         let token = options.app_api_token.as_deref().filter(|token| !token.is_empty()).map(AsciiMetadataValue::try_from);
         Ok(Self {
-            channel: connection::lazy(options)?,
+            dial: Dial::new(options)?,
+            pool: Pool::default(),
             metrics,
             token: token.transpose().map_err(|_| failure("the app API token has characters that gRPC metadata cannot carry".to_owned()))?,
             permits,
@@ -74,6 +82,20 @@ impl GrpcApp {
             traces,
             bindings: OnceCell::new(),
         })
+    }
+
+    /// A connection; those beyond the first end when they are idle.
+    fn lease(&self) -> Lease {
+        self.pool.purge(IDLE, 1);
+        let Ok(lease) = self.pool.lease(|| Ok::<_, Infallible>(self.dial.channel()));
+        lease
+    }
+
+    async fn pass_on(&self, mut request: http::Request<Body>) -> Result<http::Response<Body>, InvokeError> {
+        if let Some(token) = self.token.as_ref().and_then(|token| http::HeaderValue::from_bytes(token.as_bytes()).ok()) {
+            request.headers_mut().insert(TOKEN, token);
+        }
+        crate::raw::pass(self.lease(), request).await
     }
 
     /// A free place, where the application's concurrency is limited.
@@ -88,7 +110,7 @@ impl GrpcApp {
         A: prost::Message + Default + 'static,
     {
         if let Some(token) = &self.token {
-            request.metadata_mut().insert("dapr-api-token", token.clone());
+            request.metadata_mut().insert(TOKEN, token.clone());
         }
         let (sent, begun) = (request.get_ref().encoded_len() as u64, Instant::now());
         let outcome = self.send(method, request).await;
@@ -107,7 +129,8 @@ impl GrpcApp {
         Q: prost::Message + 'static,
         A: prost::Message + Default + 'static,
     {
-        let mut client = tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(self.max_message);
+        let lease = self.lease();
+        let mut client = tonic::client::Grpc::new(lease.channel()).max_decoding_message_size(self.max_message);
         client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let codec = tonic_prost::ProstCodec::<Q, A>::default();
         client.unary(request, PathAndQuery::from_static(method), codec).await.map(Response::into_inner)
@@ -212,6 +235,10 @@ impl AppChannel for GrpcApp {
 
     fn invoke(&self, request: InvokeRequest) -> BoxFuture<'_, Result<InvokeResponse, InvokeError>> {
         Box::pin(self.hand_over(request))
+    }
+
+    fn proxy(&self, request: http::Request<Body>) -> BoxFuture<'_, Result<http::Response<Body>, InvokeError>> {
+        Box::pin(self.pass_on(request))
     }
 
     fn healthy(&self, timeout: Duration) -> BoxFuture<'_, bool> {

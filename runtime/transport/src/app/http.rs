@@ -5,7 +5,7 @@
 
 mod answers;
 pub(crate) mod connect;
-mod invoke;
+pub(crate) mod invoke;
 mod target;
 
 use crate::body::{self, Inbound, Payload};
@@ -16,15 +16,17 @@ use futures::future::BoxFuture;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
+use invoke::Way;
+use proa_core::Runtime;
 use proa_core::app::{AppChannel, AppSubscription, BindingDelivery, BindingReply, ChannelError, DeliveryStatus, TopicDelivery};
 use proa_core::invocation::{InvokeError, InvokeRequest, InvokeResponse};
 use proa_core::trace::recording;
-use proa_core::{Metrics, Runtime};
 use proa_host::middleware::{Body, BoxError, Service};
 use proa_model::Metadata;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use target::Target;
+pub(crate) use target::escaped;
 use tokio::sync::Semaphore;
 
 const TOKEN: HeaderName = HeaderName::from_static("dapr-api-token");
@@ -49,20 +51,14 @@ const OWN: [&str; 13] = [
     "host",
 ];
 
-type HttpClient = Client<Connect, Payload>;
+pub(crate) type HttpClient = Client<Connect, Payload>;
 
 /// See the module's text.
 pub struct HttpApp {
-    /// Weak: the runtime holds this channel.
-    runtime: Weak<Runtime>,
-    metrics: Metrics,
+    way: Way,
     target: Target,
-    client: HttpClient,
-    /// The client as the end of a pipeline.
-    end: Arc<dyn Service>,
     token: Option<HeaderValue>,
     app_id: Option<HeaderValue>,
-    permits: Option<Arc<Semaphore>>,
     health: String,
     limit: usize,
     traces: bool,
@@ -83,18 +79,19 @@ pub fn connect(runtime: &Arc<Runtime>, port: u16, permits: Option<Arc<Semaphore>
     let header = |text: &str| HeaderValue::from_str(text).map_err(|_| failure(format!("{text:?} cannot be sent as a header")));
     let client = connect::client(options.app_protocol).map_err(failure)?;
     Ok(HttpApp {
-        runtime: Arc::downgrade(runtime),
-        metrics: runtime.metrics().clone(),
+        way: way(runtime, client, permits),
         target: Target::new(options.app_protocol, &options.app_channel_address, port).map_err(failure)?,
-        end: Arc::new(End(client.clone())),
-        client,
         token: options.app_api_token.as_deref().filter(|t| !t.is_empty()).map(header).transpose()?,
         app_id: header(&options.app_id).ok(),
-        permits,
         health: options.app_health.as_ref().map_or_else(|| "/healthz".to_owned(), |h| h.path.clone()),
         limit: options.max_body_size.max(ANSWER),
         traces: trace::enabled(&runtime.configuration().tracing.sampling_rate),
     })
+}
+
+/// What goes around a client.
+pub(crate) fn way(runtime: &Arc<Runtime>, client: HttpClient, permits: Option<Arc<Semaphore>>) -> Way {
+    Way { runtime: Arc::downgrade(runtime), metrics: runtime.metrics().clone(), end: Arc::new(End(client.clone())), client, permits }
 }
 
 fn failure(message: String) -> ChannelError {
@@ -131,16 +128,16 @@ impl HttpApp {
         if let Some(token) = &self.token {
             request.headers_mut().insert(TOKEN, token.clone());
         }
-        let _permit = match &self.permits {
+        let _permit = match &self.way.permits {
             Some(permits) => Some(permits.acquire().await.map_err(|e| failure(e.to_string()))?),
             None => None,
         };
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        self.metrics.http_client_started(method.as_str(), &path, request.body().length());
+        self.way.metrics.http_client_started(method.as_str(), &path, request.body().length());
         let begun = Instant::now();
         let answer = self.send(request).await;
         let (status, length) = answer.as_ref().map_or((500, 0), |a| (a.status.as_u16(), a.body.len() as u64));
-        self.metrics.http_client_completed(method.as_str(), &path, status, begun.elapsed(), length);
+        self.way.metrics.http_client_completed(method.as_str(), &path, status, begun.elapsed(), length);
         answer
     }
 
@@ -154,14 +151,14 @@ impl HttpApp {
     }
 
     async fn send(&self, request: Request<Payload>) -> Result<Answer, ChannelError> {
-        let pipeline = self.runtime.upgrade().and_then(|runtime| runtime.app_pipeline(self.end.clone()));
+        let pipeline = self.way.runtime.upgrade().and_then(|runtime| runtime.app_pipeline(self.way.end.clone()));
         let (status, read) = match pipeline {
             Some(pipeline) => {
                 let response = pipeline.call(request.map(Payload::boxed)).await.map_err(|e| failure(e.to_string()))?;
                 (response.status(), body::read(Inbound::Host(response.into_body()), self.limit).await)
             }
             None => {
-                let response = self.client.request(request).await.map_err(|e| failure(connect::told(&e)))?;
+                let response = self.way.client.request(request).await.map_err(|e| failure(connect::told(&e)))?;
                 (response.status(), body::read(Inbound::Wire(response.into_body()), self.limit).await)
             }
         };
@@ -211,7 +208,7 @@ impl HttpApp {
 
     async fn probe(&self) -> Option<StatusCode> {
         let request = self.request(Method::GET, &self.health, JSON, Bytes::new()).ok()?;
-        let response = self.client.request(request).await.ok()?;
+        let response = self.way.client.request(request).await.ok()?;
         let status = response.status();
         // Read, so that the connection can be used again.
         body::read(Inbound::Wire(response.into_body()), self.limit).await.ok()?;
@@ -276,7 +273,7 @@ impl AppChannel for HttpApp {
         Box::pin(async move {
             let begun = Instant::now();
             let status = tokio::time::timeout(timeout, self.probe()).await.ok().flatten();
-            self.metrics.http_probe(status.map_or(500, |s| s.as_u16()), begun.elapsed());
+            self.way.metrics.http_probe(status.map_or(500, |s| s.as_u16()), begun.elapsed());
             status.is_some_and(|s| s.is_success())
         })
     }

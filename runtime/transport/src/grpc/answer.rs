@@ -4,12 +4,15 @@
 //! binding, the trace) only in proper headers.
 
 use super::call::Call;
+use super::deadline;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response};
 use http_body::{Body, Frame, SizeHint};
 use proa_core::trace::Span;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use tokio::time::{Instant, Sleep};
 use tonic::{Code, Status};
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -22,6 +25,8 @@ pub(super) struct Answer {
     call: Option<Call>,
     /// Ends with the answer.
     span: Open,
+    /// When the caller's time is over.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 enum Content {
@@ -32,7 +37,7 @@ enum Content {
 
 /// A refusal that is no call: trailers in place of headers, nothing recorded.
 pub(super) fn refusal(status: Status) -> Response<Answer> {
-    status.into_http::<tonic::body::Body>().map(|body| Answer { content: Content::Messages(body), call: None, span: Open(None) })
+    status.into_http::<tonic::body::Body>().map(|body| Answer::new(Content::Messages(body), None))
 }
 
 /// Ties the answer to its span.
@@ -45,7 +50,7 @@ pub(super) fn traced(mut response: Response<Answer>, span: Option<Span>) -> Resp
 pub(super) fn finish(response: Response<tonic::body::Body>, call: Call) -> Response<Answer> {
     let (mut parts, body) = response.into_parts();
     if !parts.headers.contains_key(&STATUS) {
-        return Response::from_parts(parts, Answer { content: Content::Messages(body), call: Some(call), span: Open(None) });
+        return Response::from_parts(parts, Answer::new(Content::Messages(body), Some(call)));
     }
     let mut trailers = HeaderMap::new();
     for name in [STATUS, MESSAGE, DETAILS] {
@@ -54,12 +59,20 @@ pub(super) fn finish(response: Response<tonic::body::Body>, call: Call) -> Respo
         }
     }
     worded(&mut trailers);
-    Response::from_parts(parts, Answer { content: Content::Trailers(Some(trailers)), call: Some(call), span: Open(None) })
+    Response::from_parts(parts, Answer::new(Content::Trailers(Some(trailers)), Some(call)))
+}
+
+/// Ties an answer of somebody else's to its call, as it is.
+pub(super) fn passed(response: Response<tonic::body::Body>, mut call: Call) -> Response<Answer> {
+    if let Some(code) = status(response.headers()) {
+        call.end(code);
+    }
+    response.map(|body| Answer::new(Content::Messages(body), Some(call)))
 }
 
 /// Ties the answer of something that is not recorded.
 pub(super) fn unrecorded(response: Response<tonic::body::Body>) -> Response<Answer> {
-    response.map(|body| Answer { content: Content::Messages(body), call: None, span: Open(None) })
+    response.map(|body| Answer::new(Content::Messages(body), None))
 }
 
 /// A message over the limit is `ResourceExhausted` for every other gRPC implementation.
@@ -84,10 +97,35 @@ fn worded(trailers: &mut HeaderMap) {
 }
 
 fn code(trailers: &HeaderMap) -> Code {
-    trailers.get(&STATUS).map_or(Code::Unknown, |value| Code::from_bytes(value.as_bytes()))
+    status(trailers).unwrap_or(Code::Unknown)
+}
+
+/// The code in headers or trailers, if there is one.
+pub(super) fn status(headers: &HeaderMap) -> Option<Code> {
+    headers.get(&STATUS).map(|value| Code::from_bytes(value.as_bytes()))
 }
 
 impl Answer {
+    fn new(content: Content, call: Option<Call>) -> Self {
+        Self { content, call, span: Open(None), deadline: None }
+    }
+
+    /// Ends it at that moment, if it has not ended before.
+    pub(super) fn until(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(Box::pin(tokio::time::sleep_until(deadline)));
+        self
+    }
+
+    /// What takes the place of everything that would still come.
+    fn late(&mut self) -> HeaderMap {
+        let mut trailers = HeaderMap::new();
+        // Plain ASCII.
+        let _ = deadline::exceeded().add_header(&mut trailers);
+        self.ended(&trailers);
+        (self.content, self.deadline) = (Content::Trailers(None), None);
+        trailers
+    }
+
     fn ended(&mut self, trailers: &HeaderMap) {
         let code = code(trailers);
         if let Some(mut call) = self.call.take() {
@@ -106,6 +144,11 @@ impl Body for Answer {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Some(Ok(Frame::trailers(self.late()))));
+        }
         let body = match &mut self.content {
             Content::Trailers(trailers) => {
                 let trailers = trailers.take();

@@ -3,12 +3,12 @@
 //! The record is made when the answer's trailers leave, or when the call is dropped before (code `Canceled`). It costs a few atomic
 //! adds; the log line is built only when API logging is on.
 
-use super::access::Method;
 use super::error::name;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use proa_core::Metrics;
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +22,7 @@ const FRAMING: u64 = 5;
 /// What is known of a call so far.
 pub(super) struct Call {
     metrics: Metrics,
-    method: &'static str,
+    method: Cow<'static, str>,
     streams: bool,
     begun: Instant,
     received: Arc<AtomicU64>,
@@ -34,18 +34,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn begin(metrics: Metrics, method: &Method, log: Option<String>) -> Self {
-        Self {
-            metrics,
-            method: method.path,
-            streams: method.streams,
-            begun: Instant::now(),
-            received: Arc::default(),
-            sent: 0,
-            code: Code::Cancelled,
-            log,
-            done: false,
-        }
+    pub(super) fn begin(metrics: Metrics, method: Cow<'static, str>, streams: bool, log: Option<String>) -> Self {
+        Self { metrics, method, streams, begun: Instant::now(), received: Arc::default(), sent: 0, code: Code::Cancelled, log, done: false }
     }
 
     /// Wraps the request's body, so that its bytes are counted.
@@ -66,7 +56,7 @@ impl Call {
         let elapsed = self.begun.elapsed();
         if !self.streams {
             let received = self.received.load(Ordering::Relaxed).saturating_sub(FRAMING);
-            self.metrics.grpc_server(self.method, name(code), elapsed, received, self.sent.saturating_sub(FRAMING));
+            self.metrics.grpc_server(&self.method, name(code), elapsed, received, self.sent.saturating_sub(FRAMING));
         }
         if let Some(agent) = &self.log {
             let (duration, code) = (elapsed.as_millis() as u64, code as i32);

@@ -1,6 +1,6 @@
 //! What every call passes before and after its handler, in Dapr's order: allow-list, API token, trace context, metrics and log.
 //!
-//! Unknown methods and services are refused here with the words of gRPC for Go.
+//! Whatever is not served here is passed on to the application that the call names ([`super::proxy`]).
 
 use super::access::{Method, Methods};
 use super::answer::{self, Answer};
@@ -9,12 +9,13 @@ use super::call::Call;
 use super::error::refused;
 use super::internal::Internal;
 use super::server::Role;
-use super::{reflection, trace};
+use super::{deadline, proxy, reflection, trace};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, Response};
 use hyper::body::Incoming;
 use proa_core::Runtime;
 use proa_core::trace::{Tracer, within};
+use proa_core::access::{Called, Caller};
 use proa_protocol::internals::v1::service_invocation_server::ServiceInvocationServer;
 use proa_protocol::runtime::v1::dapr_server::DaprServer;
 use std::convert::Infallible;
@@ -27,9 +28,40 @@ use tonic::service::Routes;
 const TOKEN: HeaderName = HeaderName::from_static("dapr-api-token");
 const REFLECTION: &str = "/grpc.reflection.";
 
-/// The entry of one server; a clone is one more reference to it.
+/// The entry of one server as one connection sees it; a clone is one more reference to it.
 #[derive(Clone)]
-pub(super) struct Entry(Arc<Inner>);
+pub(super) struct Entry {
+    inner: Arc<Inner>,
+    peer: Known,
+}
+
+/// What is known of who is at the other end of a connection. Goes with each request, as an extension.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Known {
+    /// Without TLS everyone is nobody.
+    #[default]
+    Nobody,
+    App(Arc<Caller>),
+    /// A certificate that speaks for no application.
+    Odd(Arc<str>),
+}
+
+impl Known {
+    pub(super) fn of(read: Result<Caller, String>) -> Self {
+        read.map_or_else(|why| Self::Odd(why.into()), |caller| Self::App(Arc::new(caller)))
+    }
+
+    /// Whether the access control list lets the call through.
+    pub(super) fn permit(&self, runtime: &Runtime, called: Called<'_>) -> Result<(), Status> {
+        let Some(list) = runtime.access() else { return Ok(()) };
+        let outcome = match self {
+            Self::Nobody => list.check(runtime.metrics(), None, called),
+            Self::App(caller) => list.check(runtime.metrics(), Some(caller), called),
+            Self::Odd(why) => Err(why.to_string()),
+        };
+        outcome.map_err(Status::permission_denied)
+    }
+}
 
 struct Inner {
     runtime: Arc<Runtime>,
@@ -70,7 +102,7 @@ impl Entry {
         if tracer.is_on() {
             tracing::info!(target: "dapr.runtime.grpc.api", "Enabled gRPC tracing middleware");
         }
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             runtime: runtime.clone(),
             methods,
             service,
@@ -78,13 +110,27 @@ impl Entry {
             token,
             tracer,
             logs: of_api && options.enable_api_logging.unwrap_or(configuration.api_logging.enabled),
-        }))
+        });
+        Self { inner, peer: Known::Nobody }
+    }
+
+    pub(super) fn for_peer(&self, peer: Known) -> Self {
+        Self { inner: self.inner.clone(), peer }
+    }
+
+    /// Within the time that the caller gives.
+    async fn timely(self, request: Request<Incoming>) -> Response<Answer> {
+        let Some(deadline) = deadline::of(request.headers()) else { return self.answer(request).await };
+        match tokio::time::timeout_at(deadline, self.answer(request)).await {
+            Ok(response) => response.map(|answer| answer.until(deadline)),
+            Err(_) => answer::refusal(deadline::exceeded()),
+        }
     }
 
     async fn answer(self, mut request: Request<Incoming>) -> Response<Answer> {
-        let inner = &*self.0;
+        let inner = &*self.inner;
         let Some(method) = inner.methods.find(request.uri().path()) else {
-            return inner.other(request).await;
+            return inner.other(request, &self.peer).await;
         };
         if method.denied {
             return answer::refusal(refused(501, "requested endpoint is not available"));
@@ -98,7 +144,8 @@ impl Entry {
             Err(status) => return answer::refusal(status),
         };
         request.extensions_mut().insert(incoming.cx);
-        let call = Call::begin(inner.runtime.metrics().clone(), method, inner.agent(request.headers()));
+        request.extensions_mut().insert(self.peer);
+        let call = Call::begin(inner.runtime.metrics().clone(), method.path.into(), method.streams, inner.agent(request.headers()));
         let request = request.map(|body| call.count(body));
         let mut response = within(incoming.span.clone(), inner.service.call(request)).await;
         let headers = response.headers_mut();
@@ -135,8 +182,8 @@ impl Inner {
         self.logs.then(|| headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default().to_owned())
     }
 
-    /// Reflection, and what is not served.
-    async fn other(&self, mut request: Request<Incoming>) -> Response<Answer> {
+    /// Reflection, and services of applications.
+    async fn other(&self, mut request: Request<Incoming>, peer: &Known) -> Response<Answer> {
         if let Err(status) = self.authenticate(request.headers_mut()) {
             return answer::refusal(status);
         }
@@ -144,19 +191,15 @@ impl Inner {
             let Ok(response) = routes.clone().call(request.map(tonic::body::Body::new)).await;
             return answer::unrecorded(response);
         }
-        let path = request.uri().path().trim_start_matches('/');
-        let (service, method) = path.rsplit_once('/').unwrap_or((path, ""));
-        let text = match service {
-            "dapr.proto.runtime.v1.Dapr" | "dapr.proto.internals.v1.ServiceInvocation" if self.serves(service) => {
-                format!("unknown method {method} for service {service}")
-            }
-            _ => format!("unknown service {service}"),
+        let path = request.uri().path().to_owned();
+        let kind = trace::kind_of(request.headers(), &path, &self.runtime.options().app_id);
+        let span = match trace::incoming(request.headers(), &self.tracer, self.runtime.metrics(), kind, &path) {
+            Ok(incoming) => incoming.span,
+            Err(status) => return answer::refusal(status),
         };
-        answer::refusal(Status::unimplemented(text))
-    }
-
-    fn serves(&self, service: &str) -> bool {
-        matches!(self.service, Served::Api(_)) == service.ends_with(".Dapr")
+        let call = Call::begin(self.runtime.metrics().clone(), path.into(), true, self.agent(request.headers()));
+        let response = within(span.clone(), proxy::pass(&self.runtime, peer, request, call)).await;
+        answer::traced(response, span)
     }
 }
 
@@ -181,7 +224,7 @@ impl hyper::service::Service<Request<Incoming>> for Entry {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let entry = self.clone();
-        Box::pin(async move { Ok(entry.answer(request).await) })
+        Box::pin(async move { Ok(entry.timely(request).await) })
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Calls for the application are handed to it ([`super::local`]); about actors it answers as a sidecar without any does.
 
+use super::entry::Known;
 use super::error::failed;
 use super::local;
 use futures::stream::BoxStream;
@@ -27,6 +28,10 @@ impl Internal {
     }
 }
 
+fn known<T>(request: &Request<T>) -> Known {
+    request.extensions().get().cloned().unwrap_or_default()
+}
+
 #[async_trait]
 impl ServiceInvocation for Internal {
     type CallLocalStreamStream = BoxStream<'static, Result<internals::InternalInvokeResponseStream, Status>>;
@@ -37,7 +42,8 @@ impl ServiceInvocation for Internal {
     }
 
     async fn call_local(&self, request: Request<internals::InternalInvokeRequest>) -> Result<Response<internals::InternalInvokeResponse>, Status> {
-        local::unary(&self.runtime, request.into_inner()).await.map(Response::new)
+        let known = known(&request);
+        local::unary(&self.runtime, &known, request.into_inner()).await.map(Response::new)
     }
 
     async fn call_actor_reminder(&self, _: Request<internals::Reminder>) -> Result<Response<()>, Status> {
@@ -48,7 +54,8 @@ impl ServiceInvocation for Internal {
         &self,
         request: Request<Streaming<internals::InternalInvokeRequestStream>>,
     ) -> Result<Response<Self::CallLocalStreamStream>, Status> {
-        local::streamed(&self.runtime, request.into_inner()).await.map(Response::new)
+        let known = known(&request);
+        local::streamed(&self.runtime, &known, request.into_inner()).await.map(Response::new)
     }
 
     async fn call_actor_stream(&self, _: Request<internals::InternalInvokeRequest>) -> Result<Response<Self::CallActorStreamStream>, Status> {

@@ -12,7 +12,6 @@ use proa_core::Transport;
 use proa_core::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse};
 use proa_core::resiliency::Stopped;
 use proa_core::services::invoke as service;
-use proa_model::Grpc;
 use proa_model::error::invoke as errors;
 use proa_protocol::common::v1 as common;
 use proa_protocol::runtime::v1::InvokeServiceRequest;
@@ -44,18 +43,12 @@ pub(super) async fn invoke(api: &Api, request: Request<InvokeServiceRequest>) ->
     answer(response, api.runtime.options().max_body_size).await
 }
 
-/// A refusal of the other side's lists stays one.
 fn fail(api: &Api, app_id: &str, error: &InvokeError) -> Status {
     match error {
-        InvokeError::Stopped(Stopped::Timeout) => return Status::deadline_exceeded(error.to_string()),
-        InvokeError::Stopped(_) => return Status::unknown(error.to_string()),
-        InvokeError::Plain(_) | InvokeError::Status { .. } => {}
+        InvokeError::Stopped(Stopped::Timeout) => Status::deadline_exceeded(error.to_string()),
+        InvokeError::Stopped(_) => Status::unknown(error.to_string()),
+        InvokeError::Plain(_) | InvokeError::Status { .. } => api.fail(&errors::failed(app_id, &error.to_string())),
     }
-    let mut failure = errors::failed(app_id, &error.to_string());
-    if error.is(Grpc::PermissionDenied) {
-        failure.grpc = Grpc::PermissionDenied;
-    }
-    api.fail(&failure)
 }
 
 fn headers(metadata: MetadataMap) -> HeaderMap {

@@ -2,15 +2,18 @@
 //!
 //! Bodies pass piece by piece, numbered without a hole; memory stays bounded. A caller that goes away ends the call to the application.
 
+use super::entry::Known;
 use crate::body;
 use crate::invocation::{body as stream_body, from_map, pieces, to_map};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use proa_core::access::Called;
 use proa_core::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse};
 use proa_core::services::invoke::normalise;
 use proa_core::{Runtime, Transport};
 use proa_host::middleware::BoxError;
+use proa_model::Grpc;
 use proa_protocol::common::v1::{InvokeResponse as Message, StreamPayload, http_extension::Verb};
 use proa_protocol::internals::v1 as internals;
 use proa_protocol::internals::v1::{InternalInvokeRequest, InternalInvokeRequestStream, InternalInvokeResponse, InternalInvokeResponseStream};
@@ -19,6 +22,7 @@ use std::time::Duration;
 use tonic::{Code, Status, Streaming};
 
 const NO_CHANNEL: &str = "app channel is not initialized";
+const UNWELL: &str = "app is not in a healthy state";
 const CALLER: &str = "dapr-caller-app-id";
 /// How long the first message may take.
 const FIRST: Duration = Duration::from_secs(30);
@@ -26,9 +30,9 @@ const FIRST: Duration = Duration::from_secs(30);
 const PROBE: Duration = Duration::from_millis(200);
 
 /// The whole request in one message, the whole answer in another.
-pub(super) async fn unary(runtime: &Arc<Runtime>, mut request: InternalInvokeRequest) -> Result<InternalInvokeResponse, Status> {
+pub(super) async fn unary(runtime: &Arc<Runtime>, known: &Known, mut request: InternalInvokeRequest) -> Result<InternalInvokeResponse, Status> {
     let data = request.message.as_mut().and_then(|m| m.data.as_mut()).map(|d| std::mem::take(&mut d.value)).unwrap_or_default();
-    let response = call(runtime, request, InvokeBody::Full(data.into())).await?;
+    let response = call(runtime, known, request, InvokeBody::Full(data.into())).await?;
     let (mut head, body) = head(response);
     let bytes = match body {
         InvokeBody::Full(bytes) => bytes,
@@ -46,6 +50,7 @@ pub(super) async fn unary(runtime: &Arc<Runtime>, mut request: InternalInvokeReq
 /// The request and the answer in pieces.
 pub(super) async fn streamed(
     runtime: &Arc<Runtime>,
+    known: &Known,
     mut requests: Streaming<InternalInvokeRequestStream>,
 ) -> Result<BoxStream<'static, Result<InternalInvokeResponseStream, Status>>, Status> {
     let invalid = |why: &str| Status::invalid_argument(format!("parsing InternalInvokeRequest error: {why}"));
@@ -54,13 +59,25 @@ pub(super) async fn streamed(
     let missing = || invalid("request does not contain the required fields in the leading chunk");
     let request = first.request.filter(|r| r.message.is_some() && !r.metadata.is_empty()).ok_or_else(missing)?;
     let body = request_body(length(&request), first.payload, requests).await;
-    let (head, body) = head(call(runtime, request, body).await?);
+    let wants_events = wants_events(&request);
+    let response = call(runtime, known, request, body).await?;
+    if wants_events && response.is_http() && !(200..300).contains(&response.status) {
+        // Whoever asked for events could not tell an error page from one.
+        return Err(Status::internal("error invoking app channel: no response received from stream"));
+    }
+    let (head, body) = head(response);
     let leading = InternalInvokeResponseStream { response: Some(head), payload: None };
     let rest = pieces(body).enumerate().map(|(seq, piece)| {
         let data = piece.map_err(|error| Status::internal(format!("error invoking app channel: {error}")))?;
         Ok(InternalInvokeResponseStream { response: None, payload: Some(StreamPayload { data, seq: seq as u64 }) })
     });
     Ok(Box::pin(stream::once(async { Ok(leading) }).chain(rest)))
+}
+
+/// Whether the caller waits for server-sent events.
+fn wants_events(request: &InternalInvokeRequest) -> bool {
+    let accept = request.metadata.iter().find(|(name, _)| name.eq_ignore_ascii_case("accept"));
+    accept.and_then(|(_, list)| list.values.first()).is_some_and(|value| value.trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
 /// The length that the original request had, where it said so.
@@ -131,7 +148,7 @@ async fn step((mut reading, mut requests): State) -> Option<(Result<Bytes, BoxEr
     }
 }
 
-async fn call(runtime: &Arc<Runtime>, request: InternalInvokeRequest, body: InvokeBody) -> Result<InvokeResponse, Status> {
+async fn call(runtime: &Arc<Runtime>, known: &Known, request: InternalInvokeRequest, body: InvokeBody) -> Result<InvokeResponse, Status> {
     let app = runtime.app().ok_or_else(|| Status::internal(NO_CHANNEL))?;
     let message = request.message.ok_or_else(|| Status::invalid_argument("parsing InternalInvokeRequest error: Message is nil"))?;
     let method = normalise(&message.method).map_err(|why| Status::invalid_argument(format!("invalid method: {why}")))?;
@@ -149,8 +166,9 @@ async fn call(runtime: &Arc<Runtime>, request: InternalInvokeRequest, body: Invo
         origin,
         body,
     };
+    known.permit(runtime, Called { operation: &request.method, verb: &request.verb })?;
     runtime.metrics().invoke_request_received(&caller);
-    let answer = app.invoke(request).await;
+    let answer = if runtime.app_is_well() { app.invoke(request).await } else { Err(InvokeError::status(Grpc::Internal, UNWELL)) };
     let status = answer.as_ref().map_or(Code::Internal as i32, |response| response.status);
     runtime.metrics().invoke_response_sent(&caller, status);
     answer.map_err(|error: InvokeError| Status::internal(format!("error invoking app channel: {error}")))

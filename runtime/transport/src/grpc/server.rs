@@ -1,10 +1,11 @@
-//! Listeners and connections: HTTP/2 without TLS on any number of TCP addresses and unix sockets.
+//! Listeners and connections: HTTP/2 on any number of TCP addresses and unix sockets, with TLS between sidecars where they have identities.
 //!
 //! Once told to stop, the addresses are free at once, connections get a GOAWAY, and calls in flight have the graceful period to end.
 //! A connection costs one task; nothing here fails, except that a failed accept is tried again after a pause.
 
-use super::entry::Entry;
+use super::entry::{Entry, Known};
 use crate::listen::{Listeners, Unix};
+use crate::tls::{self, Security};
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use proa_core::{Runtime, RuntimeOptions};
@@ -14,12 +15,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Calls at the same time on one connection; more of them wait in the client.
 const STREAMS: u32 = 4096;
+/// How long a TLS handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(20);
 /// The pause after a failed accept, which is out of descriptors more often than not.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -51,14 +56,24 @@ impl Socket {
     }
 }
 
-/// Answers on the listeners until `stop`, then until the calls in flight have ended or the graceful period is over.
-pub async fn serve(runtime: Arc<Runtime>, role: Role, listeners: Listeners, stop: CancellationToken) {
+/// Answers on the listeners until `stop`, then until the calls in flight have ended or the graceful period is over. With `security` only
+/// other sidecars of the same trust are answered.
+pub async fn serve(runtime: Arc<Runtime>, role: Role, listeners: Listeners, security: Option<Arc<Security>>, stop: CancellationToken) {
     let entry = Entry::new(&runtime, role);
     let http = http(runtime.options());
     let grace = runtime.options().graceful_shutdown;
+    let server = Server { http, entry, security, stop };
     let sockets = listeners.tcp.into_iter().map(Socket::Tcp).chain(listeners.unix.map(Socket::Unix));
-    let loops = sockets.map(|socket| listen(socket, http.clone(), entry.clone(), grace, stop.clone()));
-    futures::future::join_all(loops).await;
+    futures::future::join_all(sockets.map(|socket| listen(socket, server.clone(), grace))).await;
+}
+
+/// What the connections of a server share.
+#[derive(Clone)]
+struct Server {
+    http: Builder<TokioExecutor>,
+    entry: Entry,
+    security: Option<Arc<Security>>,
+    stop: CancellationToken,
 }
 
 fn http(options: &RuntimeOptions) -> Builder<TokioExecutor> {
@@ -73,12 +88,12 @@ fn http(options: &RuntimeOptions) -> Builder<TokioExecutor> {
     http
 }
 
-async fn listen(socket: Socket, http: Builder<TokioExecutor>, entry: Entry, grace: Duration, stop: CancellationToken) {
+async fn listen(socket: Socket, server: Server, grace: Duration) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stop.cancelled() => break,
+            () = server.stop.cancelled() => break,
             Some(_) = connections.join_next() => continue,
             accepted = socket.accept() => accepted,
         };
@@ -86,10 +101,10 @@ async fn listen(socket: Socket, http: Builder<TokioExecutor>, entry: Entry, grac
             Ok(Accepted::Tcp(stream)) => {
                 // Without it the last bytes of an answer may wait for the peer's acknowledgement.
                 let _ = stream.set_nodelay(true);
-                connections.spawn(converse(stream, http.clone(), entry.clone(), stop.clone()));
+                connections.spawn(welcome(stream, server.clone()));
             }
             Ok(Accepted::Unix(stream)) => {
-                connections.spawn(converse(stream, http.clone(), entry.clone(), stop.clone()));
+                connections.spawn(welcome(stream, server.clone()));
             }
             Err(error) => {
                 tracing::debug!(target: "dapr.runtime.grpc.api", "accepting a connection failed: {error}");
@@ -103,15 +118,43 @@ async fn listen(socket: Socket, http: Builder<TokioExecutor>, entry: Entry, grac
     let _ = tokio::time::timeout(grace, ended).await;
 }
 
-/// One connection.
-async fn converse<S>(stream: S, http: Builder<TokioExecutor>, entry: Entry, stop: CancellationToken)
+/// One connection, from its handshake to its end.
+async fn welcome<S>(stream: S, server: Server)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), entry));
+    let Some(security) = &server.security else { return converse(stream, &server, Known::Nobody).await };
+    let outcome = tokio::select! {
+        outcome = tokio::time::timeout(HANDSHAKE, handshake(stream, security)) => outcome,
+        () = server.stop.cancelled() => return,
+    };
+    match outcome {
+        Ok(Ok((stream, known))) => converse(stream, &server, known).await,
+        Ok(Err(error)) => tracing::debug!(target: "dapr.runtime.grpc.internal", "a TLS handshake failed: {error}"),
+        Err(_) => tracing::debug!(target: "dapr.runtime.grpc.internal", "a TLS handshake took longer than {HANDSHAKE:?}"),
+    }
+}
+
+async fn handshake<S>(stream: S, security: &Security) -> io::Result<(TlsStream<S>, Known)>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let acceptor = TlsAcceptor::from(security.server().map_err(io::Error::other)?);
+    let stream = acceptor.accept(stream).await?;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let known = tls::caller(certificate).map_err(io::Error::other)?;
+    Ok((stream, Known::of(known)))
+}
+
+async fn converse<S>(stream: S, server: &Server, known: Known)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let entry = server.entry.for_peer(known);
+    let mut connection = std::pin::pin!(server.http.serve_connection(TokioIo::new(stream), entry));
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
-        () = stop.cancelled() => {
+        () = server.stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -76,7 +76,7 @@ impl Sidecar {
         let host = Host::new(&HostOptions { catalogue: None, cache: cache.path().to_owned() }).unwrap();
         let runtime = Runtime::new(options, configuration, host, BTreeMap::new()).unwrap();
         let (port, stop) = (listeners.port().unwrap_or(0), CancellationToken::new());
-        let served = tokio::spawn(serve(runtime.clone(), role, listeners, stop.clone()));
+        let served = tokio::spawn(serve(runtime.clone(), role, listeners, None, stop.clone()));
         Self { runtime, port, stop, served, _cache: cache }
     }
 
@@ -193,15 +193,16 @@ async fn a_message_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_is_named() {
+async fn what_is_not_served_is_passed_on_to_whom_the_call_names() {
     let api = Sidecar::start(Role::Api, |_, _| {}).await;
     let local = ServiceInvocationClient::new(api.channel()).call_local(InternalInvokeRequest::default()).await.unwrap_err();
-    assert_eq!((local.code(), local.message()), (Code::Unimplemented, "unknown service dapr.proto.internals.v1.ServiceInvocation"));
+    let nobody = "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found";
+    assert_eq!((local.code(), local.message()), (Code::Unknown, nobody));
 
     let internal = Sidecar::start(Role::Internal, |_, _| {}).await;
     let local = ServiceInvocationClient::new(internal.channel()).call_local(InternalInvokeRequest::default()).await.unwrap_err();
     assert_eq!((local.code(), local.message()), (Code::Internal, "app channel is not initialized"));
-    assert_eq!(internal.client().get_state(get_state()).await.unwrap_err().code(), Code::Unimplemented);
+    assert_eq!(internal.client().get_state(get_state()).await.unwrap_err().message(), nobody);
 }
 
 #[tokio::test]

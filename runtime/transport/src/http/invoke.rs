@@ -3,6 +3,8 @@
 //! A body whose length is known and small is read first, so that it can be sent again; all others pass through as they come. So do
 //! answers.
 
+mod details;
+
 use super::path;
 use super::query::{unescape, unescape_path};
 use super::reply::{self, Reply};
@@ -11,8 +13,8 @@ use crate::body::{self, Inbound, Payload, ReadError};
 use crate::grpc::error::name;
 use crate::invocation::http_headers;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Limited};
 use proa_core::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse};
@@ -46,8 +48,9 @@ pub async fn invoke(mut call: Call<'_>) -> Result<Reply, Error> {
         origin: Transport::Http,
         body,
     };
+    let is_head = call.parts.method == Method::HEAD;
     match service::invoke(call.runtime, &app_id, request).await {
-        Ok(response) => Ok(answer(response)),
+        Ok(response) => Ok(answer(response, is_head)),
         Err(error) => Err(failed(&app_id, &error)),
     }
 }
@@ -73,7 +76,7 @@ fn failed(app_id: &str, error: &InvokeError) -> Error {
     failure
 }
 
-fn answer(response: InvokeResponse) -> Reply {
+fn answer(response: InvokeResponse, is_head: bool) -> Reply {
     let mut reply = if response.is_http() || response.status == 0 {
         let code = if response.status == 0 { 200 } else { response.status };
         let status = u16::try_from(code).ok().and_then(|code| StatusCode::from_u16(code).ok());
@@ -86,26 +89,21 @@ fn answer(response: InvokeResponse) -> Reply {
         *reply.status_mut() = status.unwrap_or(StatusCode::BAD_GATEWAY);
         reply
     } else {
-        reply::data(of_grpc(response.status), explained(&response).into())
+        let code = name(tonic::Code::from_i32(response.status));
+        tracing::debug!(target: "dapr.runtime.http", "the application answered {code}: {}", response.message);
+        reply::data(of_grpc(response.status), details::status(&response).into())
     };
     *reply.headers_mut() = http_headers(&response.headers);
+    // Of an answer without a body the length is all that is asked for.
+    if let Some(length) = response.headers.get(CONTENT_LENGTH).filter(|_| is_head) {
+        reply.headers_mut().insert(CONTENT_LENGTH, length.clone());
+    }
     if let Ok(content_type) = HeaderValue::from_str(&response.content_type)
         && !content_type.is_empty()
     {
         reply.headers_mut().insert(CONTENT_TYPE, content_type);
     }
     reply
-}
-
-/// A gRPC status as JSON; details are left to callers that speak gRPC.
-fn explained(response: &InvokeResponse) -> Vec<u8> {
-    tracing::debug!(target: "dapr.runtime.http", "the application answered {}: {}", name(tonic::Code::from_i32(response.status)), response.message);
-    let mut status = serde_json::Map::new();
-    status.insert("code".to_owned(), response.status.into());
-    if !response.message.is_empty() {
-        status.insert("message".to_owned(), response.message.clone().into());
-    }
-    serde_json::to_vec(&status).unwrap_or_default()
 }
 
 /// A gRPC status in HTTP's terms.
@@ -138,7 +136,7 @@ pub fn target(path: &str, headers: &HeaderMap) -> Option<(String, String)> {
         Ok(plain) if !plain.is_empty() => plain.into_owned(),
         _ => app_id.to_owned(),
     };
-    Some((app_id, method(called)))
+    Some((app_id, service::clean(called)))
 }
 
 fn method(path: &str) -> String {

@@ -2,6 +2,7 @@
 
 use super::failure;
 use crate::invocation::{body, from_map};
+use crate::pool::Lease;
 use bytes::Bytes;
 use futures::stream;
 use proa_core::invocation::{InvokeBody, InvokeError, InvokeResponse};
@@ -36,13 +37,19 @@ impl Guarded {
 struct Rest {
     stream: Streaming<InternalInvokeResponseStream>,
     guard: Guarded,
+    /// The connection counts as used until the answer is read.
+    _lease: Lease,
     payload: Option<StreamPayload>,
     seq: u64,
     done: bool,
 }
 
 /// Reads the head; the body follows as it comes.
-pub(super) async fn response(mut stream: Streaming<InternalInvokeResponseStream>, mut guard: Guarded) -> Result<InvokeResponse, InvokeError> {
+pub(super) async fn response(
+    mut stream: Streaming<InternalInvokeResponseStream>,
+    mut guard: Guarded,
+    lease: Lease,
+) -> Result<InvokeResponse, InvokeError> {
     let first = tokio::select! {
         first = stream.message() => first.map_err(|status| failure(&status))?,
         why = guard.broken() => return Err(InvokeError::Plain(why)),
@@ -50,7 +57,7 @@ pub(super) async fn response(mut stream: Streaming<InternalInvokeResponseStream>
     let incomplete = || InvokeError::Plain("response does not contain the required fields in the leading chunk".into());
     let first = first.ok_or_else(|| InvokeError::Plain("EOF".into()))?;
     let head = first.response.filter(|r| r.status.is_some()).ok_or_else(incomplete)?;
-    let rest = Rest { stream, guard, payload: first.payload, seq: 0, done: false };
+    let rest = Rest { stream, guard, _lease: lease, payload: first.payload, seq: 0, done: false };
     Ok(InvokeResponse { body: InvokeBody::Stream(body(stream::unfold(rest, step))), ..unary(head) })
 }
 

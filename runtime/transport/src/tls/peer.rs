@@ -1,4 +1,4 @@
-//! Believes a server that has a chain to the trust anchors and exactly the SPIFFE ID that was expected; host names say nothing.
+//! Believes a server that has a chain to the trust anchors and the SPIFFE ID that was expected; host names say nothing.
 //!
 //! Costs what the check of a chain costs, per handshake. Fails the handshake with a reason that names both IDs.
 
@@ -11,10 +11,29 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 use std::sync::Arc;
 
+/// Who a server has to be.
+#[derive(Debug)]
+pub(super) enum Expected {
+    Exactly(SpiffeId),
+    /// An application: the path of its ID, in whatever trust domain it is.
+    Path(String),
+}
+
+impl Expected {
+    fn check(&self, found: &SpiffeId) -> Result<(), rustls::Error> {
+        match self {
+            Self::Exactly(id) if found == id => Ok(()),
+            Self::Path(path) if found.path() == path => Ok(()),
+            Self::Exactly(id) => Err(refused(Unexpected { found: found.to_string(), expected: id.to_string() })),
+            Self::Path(_) => Err(refused(Other(found.to_string()))),
+        }
+    }
+}
+
 /// See the module's text.
 #[derive(Debug)]
 pub(super) struct ServerIs {
-    pub id: SpiffeId,
+    pub id: Expected,
     pub roots: Arc<RootCertStore>,
     pub provider: Arc<CryptoProvider>,
 }
@@ -29,6 +48,17 @@ struct Unexpected {
 
 /// rustls shows a verifier's own errors in this form only.
 impl std::fmt::Debug for Unexpected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// The certificate of another application.
+#[derive(thiserror::Error)]
+#[error("unexpected SPIFFE ID: {0:?}")]
+struct Other(String);
+
+impl std::fmt::Debug for Other {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{self}")
     }
@@ -51,9 +81,7 @@ impl ServerCertVerifier for ServerIs {
         let algorithms = self.provider.signature_verification_algorithms.all;
         verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
         let found = SpiffeId::of(end_entity).map_err(refused)?;
-        if found != self.id {
-            return Err(refused(Unexpected { found: found.to_string(), expected: self.id.to_string() }));
-        }
+        self.id.check(&found)?;
         Ok(ServerCertVerified::assertion())
     }
 

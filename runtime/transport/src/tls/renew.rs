@@ -6,7 +6,7 @@
 use super::sentry::{IdentityOptions, Issuer};
 use super::{Identity, TlsError};
 use proa_core::metrics::{Metrics, Series};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,8 @@ const RENEWAL: Duration = Duration::from_secs(60);
 pub struct Security {
     issuer: Issuer,
     current: watch::Sender<Arc<Identity>>,
+    /// What servers were given last, and for which identity.
+    pub(super) server: Mutex<Option<(Arc<Identity>, Arc<rustls::ServerConfig>)>>,
 }
 
 impl Security {
@@ -37,7 +39,7 @@ impl Security {
         tracing::info!(target: "dapr.runtime.security", "Fetching initial identity");
         let identity = first(&issuer).await.map_err(|why| TlsError::Initial(Box::new(why)))?;
         tracing::info!(target: "dapr.runtime.security", "Security is initialized successfully");
-        Ok(Arc::new(Self { issuer, current: watch::Sender::new(Arc::new(identity)) }))
+        Ok(Arc::new(Self { issuer, current: watch::Sender::new(Arc::new(identity)), server: Mutex::default() }))
     }
 
     /// The identity as of now.

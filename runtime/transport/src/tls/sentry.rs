@@ -3,7 +3,7 @@
 //! Connecting takes 20 seconds at most, each try to have it signed 3, and a Sentry that is busy is tried five times.
 //! The private key never leaves the process. Errors say which step failed.
 
-use super::peer::ServerIs;
+use super::peer::{Expected, ServerIs};
 use super::spiffe::SpiffeId;
 use super::{Identity, TlsError, TrustAnchors};
 use http::Uri;
@@ -79,7 +79,7 @@ impl Issuer {
             return Err(TlsError::NoAddress);
         }
         let provider = Arc::new(ring::default_provider());
-        let verifier = ServerIs { id: server.clone(), roots: anchors.roots().clone(), provider: provider.clone() };
+        let verifier = ServerIs { id: Expected::Exactly(server.clone()), roots: anchors.roots().clone(), provider: provider.clone() };
         let mut tls = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()?
             .dangerous()

@@ -258,3 +258,57 @@ fn ids_are_read_strictly() {
     assert_eq!(SpiffeId::new("public", "a/b", "c"), Err(InvalidId::Path));
     assert_eq!(SpiffeId::parse("spiffe://Public/a"), Err(InvalidId::TrustDomain));
 }
+
+/// Shows no certificate.
+#[derive(Debug)]
+struct Nothing;
+
+impl rustls::client::ResolvesClientCert for Nothing {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+/// A handshake of two sidecars: who the server found at the other end.
+async fn meet(server: &Security, client: rustls::ClientConfig) -> Result<String, String> {
+    let (near, far) = tokio::io::duplex(1 << 16);
+    let acceptor = TlsAcceptor::from(server.server().unwrap());
+    let accepting = async {
+        let tls = acceptor.accept(far).await.map_err(|e| e.to_string())?;
+        let known = caller(tls.get_ref().1.peer_certificates().and_then(<[_]>::first)).map_err(|e| e.to_string())?;
+        Ok(format!("{:?}", known.unwrap()))
+    };
+    let connecting = async {
+        let name = rustls::pki_types::ServerName::try_from("127.0.0.1").unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+        connector.connect(name, near).await.map_err(|e| e.to_string())
+    };
+    let (accepted, connected) = within(async { tokio::join!(accepting, connecting) }).await;
+    connected.map(drop)?;
+    accepted
+}
+
+#[tokio::test]
+async fn sidecars_believe_the_application_that_they_mean() {
+    let authority = Authority::new(Duration::from_secs(1000));
+    let named = |options: IdentityOptions, name: &str| IdentityOptions { name: name.to_owned(), ..options };
+    let caller = within(Security::acquire(named(running(&authority, SENTRY).await, "caller"))).await.unwrap();
+    let callee = within(Security::acquire(named(running(&authority, SENTRY).await, "callee"))).await.unwrap();
+
+    let known = meet(&callee, caller.client("here", "callee").unwrap()).await.unwrap();
+    assert!(known.contains("spiffe://public/ns/here/caller"), "{known}");
+    for (namespace, app_id) in [("here", "other"), ("elsewhere", "callee")] {
+        let refused = meet(&callee, caller.client(namespace, app_id).unwrap()).await.unwrap_err();
+        assert!(refused.contains(r#"unexpected SPIFFE ID: "spiffe://public/ns/here/callee""#), "{refused}");
+    }
+    let stranger = Authority::new(Duration::from_secs(1000));
+    let stranger = within(Security::acquire(named(running(&stranger, SENTRY).await, "caller"))).await.unwrap();
+    assert!(meet(&callee, stranger.client("here", "callee").unwrap()).await.is_err(), "another trust");
+    let mut anonymous = caller.client("here", "callee").unwrap();
+    anonymous.client_auth_cert_resolver = Arc::new(Nothing);
+    assert!(meet(&callee, anonymous).await.is_err(), "no certificate");
+}

@@ -72,6 +72,12 @@ impl SidecarBuilder {
         self.flag("--app-port", &app.port().to_string()).flag("--app-protocol", app.protocol())
     }
 
+    /// Another binary than the one under test, for tests of two that talk to each other.
+    pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
+        self.binary = Some(path.into());
+        self
+    }
+
     /// One flag with its value.
     pub fn flag(mut self, name: &str, value: &str) -> Self {
         self.flags.push(format!("{name}={value}"));

@@ -2,7 +2,7 @@
 //! or the body cannot be sent again; the address is looked up anew meanwhile.
 
 use super::Target;
-use crate::invocation::{InvokeError, InvokeRequest, InvokeResponse, Neighbours};
+use crate::invocation::{InvokeError, InvokeRequest, InvokeResponse, Neighbours, Peer};
 use crate::metrics::CallShape;
 use crate::resiliency::{BuiltIn, Policy, Spare, Verdict};
 use crate::runtime::Runtime;
@@ -48,7 +48,7 @@ pub(super) async fn call(
     }
 }
 
-fn unreachable(error: &InvokeError) -> bool {
+pub(super) fn unreachable(error: &InvokeError) -> bool {
     error.is(Grpc::Unavailable) || error.is(Grpc::Unauthenticated)
 }
 
@@ -71,14 +71,14 @@ impl<'a> Route<'a> {
 
     async fn send(&self, request: InvokeRequest) -> Result<InvokeResponse, InvokeError> {
         let app_id = self.target.app_id;
-        let address = self.address().await;
+        let peer = self.target.at(self.address().await);
         let metrics = self.runtime.metrics();
         metrics.invoke_request_sent(app_id, CallShape::Unary);
         let begun = Instant::now();
-        let outcome = self.neighbours.peers.call(&address, app_id, request).await;
+        let outcome = self.neighbours.peers.call(&peer, request).await;
         match &outcome {
             Ok(response) => metrics.invoke_response_received(app_id, response.status, CallShape::Unary, begun.elapsed()),
-            Err(error) if unreachable(error) => self.lost(&address),
+            Err(error) if unreachable(error) => self.lost(&peer),
             Err(_) => {}
         }
         outcome
@@ -95,10 +95,10 @@ impl<'a> Route<'a> {
         address.clone()
     }
 
-    fn lost(&self, address: &str) {
-        self.neighbours.peers.failed(address);
+    fn lost(&self, peer: &Peer) {
+        self.neighbours.peers.failed(peer);
         let Some(names) = &self.neighbours.names else { return };
-        names.failed(self.target.app_id, address);
+        names.failed(self.target.app_id, &peer.address);
         let (names, app_id, namespace) = (names.clone(), self.target.app_id.to_owned(), self.target.namespace.to_owned());
         let mut search = self.search.lock().unwrap_or_else(PoisonError::into_inner);
         search.spawn(async move { names.resolve(&app_id, &namespace).await });

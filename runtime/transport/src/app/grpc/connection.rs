@@ -17,23 +17,38 @@ use tonic::transport::{Channel, Endpoint};
 /// For TCP and TLS of one attempt.
 const CONNECT: Duration = Duration::from_secs(20);
 
-/// A channel that connects with its first call, and again after the connection broke.
-pub(super) fn lazy(options: &RuntimeOptions) -> Result<Channel, ChannelError> {
-    let port = options.app_port.ok_or_else(|| failure("the application has no port".to_owned()))?;
-    let host = options.app_channel_address.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let endpoint =
-        Endpoint::from_shared(format!("http://{authority}")).map_err(|error| failure(format!("invalid app address {authority}: {error}")))?;
-    let tls = (options.app_protocol == AppProtocol::Grpcs).then(|| tls(&host)).transpose().map_err(|error| failure(error.to_string()))?;
-    let connector = tower::service_fn(move |_: Uri| {
-        let (host, tls) = (host.clone(), tls.clone());
-        async move {
-            let attempt = tokio::time::timeout(CONNECT, open(&host, port, tls)).await;
-            let stream = attempt.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-            Ok::<_, io::Error>(TokioIo::new(stream))
-        }
-    });
-    Ok(endpoint.connect_with_connector_lazy(connector))
+/// Where the application is, and how connections to it are made.
+pub(super) struct Dial {
+    endpoint: Endpoint,
+    host: String,
+    port: u16,
+    tls: Option<Tls>,
+}
+
+impl Dial {
+    pub(super) fn new(options: &RuntimeOptions) -> Result<Self, ChannelError> {
+        let port = options.app_port.ok_or_else(|| failure("the application has no port".to_owned()))?;
+        let host = options.app_channel_address.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let authority = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let endpoint =
+            Endpoint::from_shared(format!("http://{authority}")).map_err(|error| failure(format!("invalid app address {authority}: {error}")))?;
+        let tls = (options.app_protocol == AppProtocol::Grpcs).then(|| tls(&host)).transpose().map_err(|error| failure(error.to_string()))?;
+        Ok(Self { endpoint, host, port, tls })
+    }
+
+    /// A channel that connects with its first call, and again after the connection broke.
+    pub(super) fn channel(&self) -> Channel {
+        let (host, port, tls) = (self.host.clone(), self.port, self.tls.clone());
+        let connector = tower::service_fn(move |_: Uri| {
+            let (host, tls) = (host.clone(), tls.clone());
+            async move {
+                let attempt = tokio::time::timeout(CONNECT, open(&host, port, tls)).await;
+                let stream = attempt.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+                Ok::<_, io::Error>(TokioIo::new(stream))
+            }
+        });
+        self.endpoint.connect_with_connector_lazy(connector)
+    }
 }
 
 /// Either kind of stream.

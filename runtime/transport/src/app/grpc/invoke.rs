@@ -37,7 +37,7 @@ impl GrpcApp {
             crate::trace::put_grpc(outgoing.metadata_mut());
         }
         if let Some(token) = &self.token {
-            outgoing.metadata_mut().insert("dapr-api-token", token.clone());
+            outgoing.metadata_mut().insert(super::TOKEN, token.clone());
         }
         let _permit = self.permit().await.map_err(|e| InvokeError::Plain(e.message))?;
         let (begun, sent) = (Instant::now(), outgoing.get_ref().encoded_len() as u64);
@@ -49,7 +49,8 @@ impl GrpcApp {
 
     /// The outer error: the application cannot be reached.
     async fn on_invoke(&self, request: Request<Message>) -> Result<Result<tonic::Response<Answer>, Status>, InvokeError> {
-        let mut client = tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(self.max_message);
+        let lease = self.lease();
+        let mut client = tonic::client::Grpc::new(lease.channel()).max_decoding_message_size(self.max_message);
         client.ready().await.map_err(|error| InvokeError::status(Grpc::Unavailable, format!("error getting app connection: {error}")))?;
         let codec = tonic_prost::ProstCodec::<Message, Answer>::default();
         Ok(client.unary(request, PathAndQuery::from_static(ON_INVOKE), codec).await)

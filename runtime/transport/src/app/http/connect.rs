@@ -3,12 +3,14 @@
 use super::HttpClient;
 use futures::future::BoxFuture;
 use http::Uri;
+use http::uri::Scheme;
 use hyper::rt::ReadBufCursor;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use proa_core::AppProtocol;
 use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig};
 use std::error::Error as _;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -31,21 +33,44 @@ pub fn client(protocol: AppProtocol) -> Result<HttpClient, String> {
         AppProtocol::Https => Some(TlsConnector::from(Arc::new(crate::tls::trusting().map_err(|e| e.to_string())?))),
         _ => None,
     };
-    let mut builder = Client::builder(TokioExecutor::new());
-    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(PATIENCE).pool_max_idle_per_host(IDLE);
-    builder.http2_only(protocol == AppProtocol::H2c);
-    Ok(builder.build(Connect { tls }))
+    Ok(build(tls, protocol == AppProtocol::H2c))
 }
 
-/// An error with its causes, which say what it was.
+/// A client that speaks TLS, so set up, where an address asks for it.
+pub(crate) fn secure(tls: ClientConfig) -> HttpClient {
+    build(Some(TlsConnector::from(Arc::new(tls))), false)
+}
+
+fn build(tls: Option<TlsConnector>, only_http2: bool) -> HttpClient {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(PATIENCE).pool_max_idle_per_host(IDLE);
+    builder.http2_only(only_http2);
+    builder.build(Connect { tls })
+}
+
+/// An error with its causes, which say what it was. Certificates that are not believed are told in Go's words, which people search for.
 pub fn told(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(one) = cause {
+        let wrapped = one.downcast_ref::<io::Error>().and_then(io::Error::get_ref).and_then(|e| e.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::InvalidCertificate(why)) = wrapped {
+            return format!("tls: failed to verify certificate: x509: {}", distrust(why));
+        }
         text = format!("{text}: {one}");
         cause = one.source();
     }
     text
+}
+
+fn distrust(why: &CertificateError) -> String {
+    match why {
+        CertificateError::UnknownIssuer => "certificate signed by unknown authority".to_owned(),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } | CertificateError::NotValidYet => {
+            "certificate has expired or is not yet valid".to_owned()
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Makes connections.
@@ -74,10 +99,10 @@ impl tower_service::Service<Uri> for Connect {
 
 async fn dial(tls: Option<TlsConnector>, uri: Uri) -> io::Result<Stream> {
     let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let usual = if tls.is_some() { 443 } else { 80 };
-    let tcp = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(usual))).await?;
+    let secure = uri.scheme() == Some(&Scheme::HTTPS);
+    let tcp = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(if secure { 443 } else { 80 }))).await?;
     tcp.set_nodelay(true)?;
-    match tls {
+    match tls.filter(|_| secure) {
         None => Ok(Stream::Plain(TokioIo::new(tcp))),
         Some(tls) => {
             let name = ServerName::try_from(host).map_err(io::Error::other)?;
@@ -94,7 +119,10 @@ pub enum Stream {
 
 impl Connection for Stream {
     fn connected(&self) -> Connected {
-        Connected::new()
+        match self {
+            Self::Tls(io) if io.inner().get_ref().1.alpn_protocol() == Some(b"h2") => Connected::new().negotiated_h2(),
+            _ => Connected::new(),
+        }
     }
 }
 

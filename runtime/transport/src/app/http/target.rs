@@ -15,6 +15,11 @@ pub struct Target {
     authority: Authority,
 }
 
+/// An address's path and query with everything escaped that may not stand there.
+pub(crate) fn escaped(text: &str) -> String {
+    utf8_percent_encode(text, ESCAPED).to_string()
+}
+
 impl Target {
     pub fn new(protocol: AppProtocol, host: &str, port: u16) -> Result<Self, String> {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
