@@ -122,7 +122,6 @@ pub fn stamp_proxied(headers: &mut HeaderMap, runtime: &Runtime, peer: &Peer) {
         }
     }
 }
-}
 
 fn parse<'a>(target: &'a str, own: &'a str) -> Result<Target<'a>, InvokeError> {
     let mut parts = target.split('.');

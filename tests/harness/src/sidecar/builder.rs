@@ -84,12 +84,6 @@ impl SidecarBuilder {
         self
     }
 
-    /// Another binary than the one under test: its neighbour in a mixed pair.
-    pub fn binary(mut self, binary: impl Into<PathBuf>) -> Self {
-        self.binary = Some(binary.into());
-        self
-    }
-
     pub fn log_level(mut self, level: &str) -> Self {
         self.log_level = level.into();
         self

@@ -3,7 +3,7 @@
 //! What a resource refers to is resolved when it is first called and again when the resource changed; a call costs one look-up. A secret that
 //! cannot be read fails the call.
 
-use super::CallShape;
+use crate::metrics::CallShape;
 use crate::invocation::{Endpoint, EndpointTls, InvokeError, InvokeRequest, InvokeResponse};
 use crate::prepare::value;
 use crate::runtime::Runtime;
