@@ -7,7 +7,6 @@ cd "$(dirname "$0")/.."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/proa
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
 export PROA_CATALOGUE=${PROA_CATALOGUE:-$PWD/bin/components}
-[ -f "$PROA_CATALOGUE/catalogue.json" ] || { echo "$PROA_CATALOGUE has no components: run make build first" >&2; exit 1; }
 
 # The engine, once.
 (cd fuzz/engine && cargo build --release --quiet --target-dir "$cache/target-fuzz-engine")
@@ -36,6 +35,7 @@ for argument in "$@"; do
 done
 [ ${#targets[@]} -gt 0 ] || targets=(http grpc invoke)
 
+[ -f "$PROA_CATALOGUE/catalogue.json" ] || { echo "$PROA_CATALOGUE has no components: run make build first" >&2; exit 1; }
 status=0
 for target in "${targets[@]}"; do
     binary=$CARGO_TARGET_DIR/release/fuzz-$target

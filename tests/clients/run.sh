@@ -100,11 +100,18 @@ run_go() {
 }
 
 run_java() {
-  local log=$scratch/java.log status=0 maven=(mvn --batch-mode --quiet --file "$here/java/pom.xml" "-Dproa.build=$cache/java")
+  local log=$scratch/java.log status=0 reports=$cache/java/surefire-reports maven
+  maven=(mvn --batch-mode --quiet --file "$here/java/pom.xml" "-Dproa.build=$cache/java")
   # What is there already is not asked for again.
   cmp -s "$here/java/pom.xml" "$cache/java/pom.xml" && maven+=(--offline)
+  rm -rf "$reports"
   "${maven[@]}" test 2>&1 | tee "$log" || status=$?
+  mkdir -p "$cache/java"
   if [ "$status" -eq 0 ]; then cp "$here/java/pom.xml" "$cache/java/pom.xml"; fi
+  grep -hoE '<testsuite [^>]*' "$reports"/*.xml 2>/dev/null | awk '
+    function of(name) { return match($0, " " name "=\"[0-9]+") ? substr($0, RSTART + length(name) + 3, RLENGTH - length(name) - 3) : 0 }
+    { failed += of("errors") + of("failures"); passed += of("tests") - of("errors") - of("failures") - of("skipped") }
+    END { print passed + 0 " passed, " failed + 0 " failed" }' | tee "$log"
   tally "$log" '^[0-9]+ passed' '[0-9]+ failed$'
   [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
 }
