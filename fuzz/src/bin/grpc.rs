@@ -8,11 +8,11 @@ use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use prost::Message;
 use proa_fuzz::wire::{Input, exchange, split};
 use proa_fuzz::{App, DEADLINE, Ports, Sidecar};
 use proa_protocol::common::v1::{HttpExtension, InvokeRequest, StreamPayload, http_extension::Verb};
 use proa_protocol::internals::v1::{InternalInvokeRequest, InternalInvokeRequestStream, ListStringValue};
+use prost::Message;
 use std::collections::HashMap;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Runtime;
@@ -165,7 +165,8 @@ fn head(input: &Input<'_>, method: &str, verb: &str, data: &[u8]) -> InternalInv
     let (verb, querystring) = verb.split_once('?').unwrap_or((verb, ""));
     let extension = HttpExtension { verb: Verb::from_str_name(verb).map_or(99, |v| v as i32), querystring: querystring.to_owned() };
     let data = any(data);
-    let message = InvokeRequest { method: method.to_owned(), data: Some(data), content_type: "text/plain".to_owned(), http_extension: Some(extension) };
+    let message =
+        InvokeRequest { method: method.to_owned(), data: Some(data), content_type: "text/plain".to_owned(), http_extension: Some(extension) };
     InternalInvokeRequest { metadata, message: Some(message), ..InternalInvokeRequest::default() }
 }
 

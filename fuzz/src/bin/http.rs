@@ -29,7 +29,8 @@ spec:
   version: v1
 ";
 /// Whatever is published comes back: as an event, and raw.
-const SUBSCRIPTIONS: &str = r#"[{"pubsubname":"broker","topic":"t","route":"/t"},{"pubsubname":"broker","topic":"r","route":"/r","metadata":{"rawPayload":"true"}}]"#;
+const SUBSCRIPTIONS: &str =
+    r#"[{"pubsubname":"broker","topic":"t","route":"/t"},{"pubsubname":"broker","topic":"r","route":"/r","metadata":{"rawPayload":"true"}}]"#;
 /// Looking for a name that nobody has takes a second; here nobody looks.
 const NOBODY: &str = "  nameResolution:\n    component: nobody\n";
 
