@@ -21,8 +21,8 @@ impl Invoke {
         let app = App::start("[]");
         let callee = Sidecar::start(&callee_id, Ports { app: app.port, internal: 0 }, &[], "");
         let caller = Sidecar::start(&caller_id, Ports::default(), &[], "");
-        let found = caller.ask(&format!("/v1.0/invoke/{callee_id}/method/hello")).unwrap_or_default();
-        assert!(found.starts_with("HTTP/1.1 200"), "the callee is not found: {found}");
+        let found = || caller.ask(&format!("/v1.0/invoke/{callee_id}/method/hello")).unwrap_or_default();
+        assert!((0..30).any(|_| found().starts_with("HTTP/1.1 200")), "the callee is not found: {}", found());
         Self { caller, app, _callee: callee, callee_id, caller_id }
     }
 

@@ -28,19 +28,27 @@ impl AppCallback for Echo {
     }
 
     async fn list_topic_subscriptions(&self, _: Request<()>) -> Result<Response<pb::ListTopicSubscriptionsResponse>, Status> {
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 
     async fn on_topic_event(&self, _: Request<pb::TopicEventRequest>) -> Result<Response<pb::TopicEventResponse>, Status> {
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 
     async fn list_input_bindings(&self, _: Request<()>) -> Result<Response<pb::ListInputBindingsResponse>, Status> {
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn on_bulk_topic_event(&self, _: Request<pb::TopicEventBulkRequest>) -> Result<Response<pb::TopicEventBulkResponse>, Status> {
+        Ok(Response::new(Default::default()))
+    }
+
+    async fn on_job_event(&self, _: Request<pb::JobEventRequest>) -> Result<Response<pb::JobEventResponse>, Status> {
+        Ok(Response::new(Default::default()))
     }
 
     async fn on_binding_event(&self, _: Request<pb::BindingEventRequest>) -> Result<Response<pb::BindingEventResponse>, Status> {
-        Ok(Response::default())
+        Ok(Response::new(Default::default()))
     }
 }
 
