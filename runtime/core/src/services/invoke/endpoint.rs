@@ -3,8 +3,8 @@
 //! What a resource refers to is resolved when it is first called and again when the resource changed; a call costs one look-up. A secret that
 //! cannot be read fails the call.
 
-use crate::metrics::CallShape;
 use crate::invocation::{Endpoint, EndpointTls, InvokeError, InvokeRequest, InvokeResponse};
+use crate::metrics::CallShape;
 use crate::prepare::value;
 use crate::runtime::Runtime;
 use proa_resources::component::MetadataValue;
@@ -25,6 +25,12 @@ pub(super) fn is_address(target: &str) -> bool {
 /// The endpoint at an address.
 pub(super) fn at(address: &str) -> Arc<Endpoint> {
     Arc::new(Endpoint { name: address.to_owned(), base_url: address.to_owned(), ..Endpoint::default() })
+}
+
+/// Where the endpoint of this name is, if there is one. All its methods share a breaker when HTTP callers call it.
+pub(super) fn base_url(runtime: &Runtime, name: &str) -> Option<String> {
+    let snapshot = runtime.reconciler.current();
+    snapshot.http_endpoints.iter().find(|e| e.name == name).map(|e| e.base_url.clone())
 }
 
 /// The endpoint of this name, if there is one.
