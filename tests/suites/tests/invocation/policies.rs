@@ -117,12 +117,17 @@ async fn breakers_open(with: Pair) {
 
 async fn streams_outlive_the_timeout(with: Pair) {
     let (_app, two) = start(with, "timeout: short, retry: quick").await;
-    let (send, requests) = tokio::sync::mpsc::unbounded_channel();
-    let requests = stream::unfold(requests, |mut requests| async { requests.recv().await.map(|message: Vec<u8>| (message, requests)) });
+    let (send, requests) = tokio::sync::mpsc::unbounded_channel::<Vec<u8>>();
+    let requests = stream::unfold(requests, |mut requests| async {
+        let message = requests.recv().await?;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        Some((message, requests))
+    });
+    send.send(b"first".to_vec()).expect("open");
     let metadata = [("dapr-app-id", two.callee()), ("dapr-stream", "true")];
     let mut answers = call(channel(two.caller.ports().grpc).await, "Echo", &metadata, requests).await.expect("headers").into_inner();
-    for message in [b"first".as_slice(), b"second", b"third"] {
-        tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(answers.message().await.expect("answer").as_deref(), Some(b"first".as_slice()));
+    for message in [b"second".as_slice(), b"third"] {
         send.send(message.to_vec()).expect("open");
         assert_eq!(answers.message().await.expect("answer").as_deref(), Some(message));
     }
