@@ -48,6 +48,8 @@ struct Inner {
     /// By path; the handler sees the method.
     handlers: Mutex<HashMap<String, Handler>>,
     requests: Mutex<Vec<Recorded>>,
+    /// The paths of requests that were given up before they were answered.
+    aborted: Mutex<Vec<String>>,
 }
 
 /// A running HTTP app.
@@ -104,6 +106,14 @@ impl App {
     /// Every request so far, in order of arrival.
     pub fn all_requests(&self) -> Vec<Recorded> {
         self.inner.requests.lock().expect("requests").clone()
+    }
+
+    /// Waits up to twenty seconds until a request on `path` was given up by its caller.
+    pub async fn aborted(&self, path: &str) {
+        until(&format!("a request on {path} that is given up"), Duration::from_secs(20), || async {
+            self.inner.aborted.lock().expect("aborted").iter().any(|p| p == path).then_some(())
+        })
+        .await;
     }
 
     /// Waits up to twenty seconds for `count` requests on `path`.
@@ -207,11 +217,27 @@ async fn reply(inner: Arc<Inner>, request: http::Request<Incoming>) -> Result<ht
     };
     let handler = inner.handlers.lock().expect("handlers").get(&recorded.path).cloned();
     let answer = handler.map_or_else(|| Answer::status(404), |handler| handler(&recorded));
+    let mut waits = Waits { inner: inner.clone(), path: Some(recorded.path.clone()) };
     inner.requests.lock().expect("requests").push(recorded);
     tokio::time::sleep(answer.delay).await;
+    waits.path = None;
     let mut response = http::Response::builder().status(answer.status);
     for (name, value) in &answer.headers {
         response = response.header(name, value);
     }
     Ok(response.body(Full::new(answer.body)).expect("answer of the test app"))
+}
+
+/// A request that is being answered.
+struct Waits {
+    inner: Arc<Inner>,
+    path: Option<String>,
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take() {
+            self.inner.aborted.lock().expect("aborted").push(path);
+        }
+    }
 }

@@ -30,6 +30,7 @@ pub const DETAILS: &[u8] = b"\x08\x0a\x12\x08no: 100%";
 struct Inner {
     seen: Mutex<Vec<MetadataMap>>,
     cancelled: Mutex<usize>,
+    hanging: Mutex<usize>,
 }
 
 /// The service.
@@ -46,7 +47,7 @@ impl Streams {
         self.0.seen.lock().expect("seen").clone()
     }
 
-    /// Waits until as many calls of `Wait` were given up by their callers.
+    /// Waits until as many calls of `Wait` and `Hang` were given up by their callers.
     pub async fn cancelled(&self, count: usize) {
         until(&format!("{count} cancelled calls"), Duration::from_secs(20), || async {
             (*self.0.cancelled.lock().expect("cancelled") >= count).then_some(())
@@ -54,8 +55,21 @@ impl Streams {
         .await;
     }
 
+    /// Waits until as many calls of `Hang` have come.
+    pub async fn hanging(&self, count: usize) {
+        until(&format!("{count} hanging calls"), Duration::from_secs(20), || async {
+            (*self.0.hanging.lock().expect("hanging") >= count).then_some(())
+        })
+        .await;
+    }
+
     async fn answer(self, method: &str, request: Request<Streaming<Bytes>>) -> Result<Response<Answers>, Status> {
-        self.0.seen.lock().expect("seen").push(request.metadata().clone());
+        let metadata = request.metadata().clone();
+        let attempt = {
+            let mut seen = self.0.seen.lock().expect("seen");
+            seen.push(metadata.clone());
+            seen.iter().filter(|earlier| earlier.get("x-key") == metadata.get("x-key")).count()
+        };
         let requests = request.into_inner();
         let answers: Answers = match method {
             "Echo" => requests.boxed(),
@@ -66,6 +80,13 @@ impl Streams {
             .boxed(),
             "Count" => stream::iter((0..100_u32).map(|number| Ok(number.to_string().into_bytes()))).boxed(),
             "Large" => stream::iter([Ok(vec![0; 5 << 20])]).boxed(),
+            "Flaky" => return flaky(attempt, &metadata, requests).await,
+            "Partial" => stream::iter([Ok(b"part".to_vec()), Err(Status::unavailable("broke off"))]).boxed(),
+            "Hang" => {
+                let _guard = Guard(self.0.clone());
+                *self.0.hanging.lock().expect("hanging") += 1;
+                std::future::pending().await
+            }
             "Wait" => {
                 let guard = Guard(self.0.clone());
                 stream::once(async { Ok(b"waiting".to_vec()) })
@@ -85,6 +106,27 @@ impl Streams {
         response.metadata_mut().insert("x-answer", "of the app".parse().expect("value"));
         Ok(response)
     }
+}
+
+/// As many calls of the same `x-key` as `x-failures` says fail once the whole request was read: with `x-code`, after headers if there is
+/// `x-late`, or only after a minute if there is `x-slow`. Others answer with the request.
+async fn flaky(attempt: usize, metadata: &MetadataMap, requests: Streaming<Bytes>) -> Result<Response<Answers>, Status> {
+    let number = |name: &str| metadata.get(name).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let parts: Vec<_> = requests.filter_map(|part| async { part.ok() }).collect().await;
+    if attempt > number("x-failures").unwrap_or(0) {
+        return Ok(Response::new(stream::iter([Ok(parts.concat())]).boxed()));
+    }
+    if metadata.contains_key("x-slow") {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    let code = number("x-code").map_or(Code::Unavailable, |code| Code::from_i32(code as i32));
+    let mut told = MetadataMap::new();
+    told.insert("x-reason", "told".parse().expect("value"));
+    let status = Status::with_metadata(code, format!("attempt {attempt}"), told);
+    if metadata.contains_key("x-late") {
+        return Ok(Response::new(stream::iter([Err(status)]).boxed()));
+    }
+    Err(status)
 }
 
 /// Counts a call that ended before it was answered.

@@ -28,5 +28,9 @@ mod grpc;
 mod http;
 #[path = "invocation/pair.rs"]
 mod pair;
+#[path = "invocation/policies.rs"]
+mod policies;
 #[path = "invocation/proxy.rs"]
 mod proxy;
+#[path = "invocation/wire.rs"]
+mod wire;

@@ -57,6 +57,16 @@ impl Policy {
         self.guard.as_ref().is_some_and(|guard| guard.retries_at_all())
     }
 
+    /// Whether there is anything that guards the call.
+    pub fn applies(&self) -> bool {
+        self.guard.is_some()
+    }
+
+    /// How long an attempt may take.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.guard.as_ref().and_then(|guard| guard.timeout)
+    }
+
     /// Runs `attempt`, which is told its number from one on. `judge` says what an outcome means. The last outcome is the result, whatever
     /// it means, unless a policy stood before it.
     pub async fn run<O, F, Fut>(&self, judge: impl Fn(&O) -> Verdict, attempt: F) -> Result<O, Stopped>

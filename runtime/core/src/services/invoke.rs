@@ -15,7 +15,7 @@ pub use policies::retries;
 
 use crate::app::AppChannel;
 use crate::invocation::{InvokeError, InvokeRequest, InvokeResponse, Peer};
-use crate::options::RuntimeOptions;
+use crate::options::{RuntimeOptions, Transport};
 use crate::runtime::Runtime;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use proa_host::middleware::Body;
@@ -43,7 +43,8 @@ impl Target<'_> {
 /// Calls a method of an application. Whatever the application answers is `Ok`.
 pub async fn invoke(runtime: &Runtime, target: &str, mut request: InvokeRequest) -> Result<InvokeResponse, InvokeError> {
     request.method = normalise(&request.method).map_err(|why| InvokeError::status(Grpc::InvalidArgument, format!("invalid method: {why}")))?;
-    let policy = runtime.resiliency().app(target, &request.method);
+    let base = Some(()).filter(|()| request.origin == Transport::Http).and_then(|()| endpoint::base_url(runtime, target));
+    let policy = runtime.resiliency().app(target, base.as_deref().unwrap_or(&request.method));
     policies::under(&policy, request, |request| dispatch(runtime, target, request)).await
 }
 
@@ -95,6 +96,13 @@ pub async fn locate(runtime: &Runtime, target: &str) -> Result<Place, InvokeErro
     let names = runtime.neighbours.get().and_then(|n| n.names.as_ref()).ok_or_else(no_names)?;
     let address = names.resolve(target.app_id, target.namespace).await.map_err(InvokeError::Plain)?;
     Ok(Place::Peer(target.at(address)))
+}
+
+/// Where the sidecar of that application is now.
+pub async fn find_again(runtime: &Runtime, peer: &Peer) -> Result<Peer, InvokeError> {
+    let names = runtime.neighbours.get().and_then(|n| n.names.as_ref()).ok_or_else(no_names)?;
+    let address = names.resolve(&peer.app_id, &peer.namespace).await.map_err(InvokeError::Plain)?;
+    Ok(Peer { address, ..peer.clone() })
 }
 
 /// Passes a call of gRPC on. A peer that cannot be reached is looked up anew and tried once more by the caller of this, if at all.

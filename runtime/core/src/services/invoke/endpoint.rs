@@ -27,6 +27,12 @@ pub(super) fn at(address: &str) -> Arc<Endpoint> {
     Arc::new(Endpoint { name: address.to_owned(), base_url: address.to_owned(), ..Endpoint::default() })
 }
 
+/// Where the endpoint of this name is, if there is one. All its methods share a breaker when HTTP callers call it.
+pub(super) fn base_url(runtime: &Runtime, name: &str) -> Option<String> {
+    let snapshot = runtime.reconciler.current();
+    snapshot.http_endpoints.iter().find(|e| e.name == name).map(|e| e.base_url.clone())
+}
+
 /// The endpoint of this name, if there is one.
 pub(super) async fn find(runtime: &Runtime, name: &str) -> Result<Option<Arc<Endpoint>>, InvokeError> {
     let snapshot = runtime.reconciler.current();

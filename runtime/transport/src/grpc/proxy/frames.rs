@@ -1,23 +1,19 @@
 //! Bodies of proxied calls: the length of each message is held against the limit as its bytes pass, and a failure becomes a status.
 
 use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderMap, Request};
+use http::HeaderMap;
 use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use proa_core::Metrics;
 use proa_core::metrics::CallShape;
 use proa_host::middleware::{Body, BoxError};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tonic::{Code, Status};
 
 /// The bytes in front of each message: whether it is compressed, and its length.
-const HEAD: usize = 5;
+pub(super) const HEAD: usize = 5;
 
 /// What is wrong with the request, for whoever answers it.
 #[derive(Clone, Default)]
@@ -28,13 +24,17 @@ impl Fault {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn set(&self, status: Status) {
+    pub(super) fn is_set(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    pub(super) fn set(&self, status: Status) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(status);
     }
 }
 
 /// Looks at the lengths of messages that pass in pieces of any size.
-struct Lengths {
+pub(super) struct Lengths {
     limit: usize,
     /// What is still to come of the message.
     left: usize,
@@ -43,11 +43,11 @@ struct Lengths {
 }
 
 impl Lengths {
-    fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize) -> Self {
         Self { limit, left: 0, head: [0; HEAD], have: 0 }
     }
 
-    fn see(&mut self, mut data: &[u8]) -> Result<(), Status> {
+    pub(super) fn see(&mut self, mut data: &[u8]) -> Result<(), Status> {
         while !data.is_empty() {
             if self.left > 0 {
                 let pass = self.left.min(data.len());
@@ -72,93 +72,39 @@ impl Lengths {
     }
 }
 
-struct Inside {
-    body: Incoming,
-    lengths: Lengths,
-}
-
-/// The request's body, which can be handed out again while nothing of it was read.
-pub(super) struct Source {
-    inside: Arc<Mutex<Inside>>,
-    touched: Arc<AtomicBool>,
-    fault: Fault,
-}
-
-impl Source {
-    pub(super) fn new(body: Incoming, limit: usize, fault: Fault) -> Self {
-        Self { inside: Arc::new(Mutex::new(Inside { body, lengths: Lengths::new(limit) })), touched: Arc::default(), fault }
-    }
-
-    pub(super) fn touched(&self) -> bool {
-        self.touched.load(Ordering::SeqCst)
-    }
-
-    /// The request once more, with other headers.
-    pub(super) fn request(&self, parts: &Parts, headers: HeaderMap) -> Request<Body> {
-        let inward = Inward { inside: self.inside.clone(), touched: self.touched.clone(), fault: self.fault.clone() };
-        let mut request = Request::new(inward.boxed_unsync());
-        (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (parts.method.clone(), parts.uri.clone(), headers);
-        *request.version_mut() = http::Version::HTTP_2;
-        request
-    }
-}
-
-/// A body on its way to the application.
-struct Inward {
-    inside: Arc<Mutex<Inside>>,
-    touched: Arc<AtomicBool>,
-    fault: Fault,
-}
-
-impl Inward {
-    /// Never contended: one attempt at a time reads.
-    fn inside(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl http_body::Body for Inward {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.touched.store(true, Ordering::SeqCst);
-        let mut inside = self.inside();
-        let frame = ready!(Pin::new(&mut inside.body).poll_frame(cx));
-        let Some(frame) = frame else { return Poll::Ready(None) };
-        let frame = frame.map_err(BoxError::from)?;
-        if let Some(Err(status)) = frame.data_ref().map(|data| inside.lengths.see(data)) {
-            self.fault.set(status.clone());
-            return Poll::Ready(Some(Err(status.into())));
-        }
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inside().body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::default()
-    }
-}
-
-/// A call of the application's, counted.
+/// A call of the application's, counted: one for each attempt. A unary call that is given up is counted as that.
 pub(super) struct Record {
     metrics: Metrics,
     destination: String,
     shape: CallShape,
     begun: Instant,
+    deadline: Option<Instant>,
+    done: bool,
 }
 
 impl Record {
-    pub(super) fn begin(metrics: Metrics, destination: String, shape: CallShape) -> Self {
+    pub(super) fn begin(metrics: Metrics, destination: String, shape: CallShape, deadline: Option<Instant>) -> Self {
         metrics.invoke_request_sent(&destination, shape);
-        Self { metrics, destination, shape, begun: Instant::now() }
+        Self { metrics, destination, shape, begun: Instant::now(), deadline, done: false }
     }
 
-    pub(super) fn end(self, code: Code) {
-        self.metrics.invoke_response_received(&self.destination, code as i32, self.shape, self.begun.elapsed());
+    pub(super) fn end(mut self, code: Code) {
+        self.count(code);
+    }
+
+    fn count(&mut self, code: Code) {
+        if !std::mem::replace(&mut self.done, true) {
+            self.metrics.invoke_response_received(&self.destination, code as i32, self.shape, self.begun.elapsed());
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.shape == CallShape::Unary {
+            let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            self.count(if late { Code::DeadlineExceeded } else { Code::Cancelled });
+        }
     }
 }
 
@@ -168,11 +114,14 @@ pub(super) struct Outward {
     lengths: Lengths,
     fault: Fault,
     record: Option<Record>,
+    /// When the time of the attempt is over that this answers.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl Outward {
-    pub(super) fn new(body: Body, limit: usize, fault: Fault, record: Option<Record>) -> Self {
-        Self { body: Some(body), lengths: Lengths::new(limit), fault, record }
+    pub(super) fn new(body: Body, limit: usize, fault: Fault, record: Option<Record>, deadline: Option<Instant>) -> Self {
+        let deadline = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
+        Self { body: Some(body), lengths: Lengths::new(limit), fault, record, deadline }
     }
 
     fn end(&mut self, status: Status) -> Frame<Bytes> {
@@ -198,6 +147,9 @@ impl http_body::Body for Outward {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.body.is_some() && self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Some(Ok(self.end(crate::grpc::deadline::exceeded()))));
+        }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let frame = match ready!(Pin::new(body).poll_frame(cx)) {
             None => return Poll::Ready(None),
@@ -223,7 +175,7 @@ impl http_body::Body for Outward {
     }
 }
 
-fn broken(error: BoxError) -> Status {
+pub(super) fn broken(error: BoxError) -> Status {
     match error.downcast::<Status>() {
         Ok(status) => *status,
         Err(error) => {
