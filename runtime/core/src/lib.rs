@@ -5,7 +5,7 @@
 pub mod app;
 mod call;
 pub mod cloud_event;
-mod delivery;
+pub mod delivery;
 mod encryption;
 mod guests;
 pub mod health;
@@ -14,6 +14,7 @@ pub mod invocation;
 pub mod metrics;
 pub mod names;
 pub mod options;
+mod outbox;
 mod prepare;
 mod reconcile;
 pub mod runtime;

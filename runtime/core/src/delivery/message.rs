@@ -1,23 +1,48 @@
 //! One message: what event it is, which path it goes to, what the application's answer means for the broker.
 
+use super::batch::Batching;
+use super::decode;
 use super::rule::Compiled;
-use crate::app::{AppSubscription, DeliveryStatus, Source, TopicDelivery};
+use crate::app::{AppSubscription, ChannelError, DeliveryStatus, EventStream, Source, TopicDelivery};
 use crate::cloud_event;
 use crate::runtime::Runtime;
+use crate::services::pubsub::raw_payload;
 use crate::slots::Slot;
-use proa_host::kinds::pubsub::{Error, Message, PublishRequest, Verdict};
-use proa_resources::is_truthy;
+use proa_host::kinds::pubsub::{Error, Message, Verdict};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Who gets the events of a subscription.
+pub(super) enum Sink {
+    /// The application, where it listens.
+    App,
+    /// The stream that the application has opened.
+    Stream(Arc<dyn EventStream>),
+}
+
+impl Sink {
+    async fn deliver(&self, runtime: &Runtime, delivery: TopicDelivery) -> Result<DeliveryStatus, ChannelError> {
+        match self {
+            Self::Stream(stream) => stream.deliver(delivery).await,
+            Self::App => match runtime.app.get() {
+                Some(app) => app.deliver(delivery).await,
+                None => Ok(DeliveryStatus::Unanswered),
+            },
+        }
+    }
+}
 
 /// Where the events of a subscription go.
 pub struct Route {
     pub source: Arc<Source>,
     rules: Vec<Compiled>,
     default_path: String,
-    dead_letter_topic: String,
-    raw: bool,
+    pub(super) dead_letter_topic: String,
+    /// The error is for each message: a malformed subscription loses none.
+    raw: Result<bool, String>,
+    pub(super) sink: Sink,
+    pub(super) batching: Option<Batching>,
 }
 
 pub fn error_text(error: &Error) -> String {
@@ -28,8 +53,7 @@ pub fn error_text(error: &Error) -> String {
 
 impl Route {
     /// The error names the rule that does not compile.
-    pub fn new(spec: &AppSubscription) -> Result<Self, String> {
-        let raw = proa_model::lookup(&spec.metadata, "rawPayload").is_some_and(is_truthy);
+    pub(super) fn new(spec: &AppSubscription, sink: Sink) -> Result<Self, String> {
         let source = Source { pubsub: spec.pubsub_name.clone(), topic: spec.topic.clone(), metadata: spec.metadata.clone() };
         let rules = spec.rules.iter().map(|r| Compiled::new(&r.match_expr, &r.path).map_err(|e| format!("rule {:?}: {e}", r.match_expr)));
         Ok(Self {
@@ -37,104 +61,143 @@ impl Route {
             source: Arc::new(source),
             default_path: spec.default_path.clone(),
             dead_letter_topic: spec.dead_letter_topic.clone(),
-            raw,
+            raw: raw_payload(&spec.metadata),
+            sink,
+            batching: spec.bulk.as_ref().filter(|b| b.enabled).map(|b| Batching::new(b.max_messages, b.max_await_ms)),
         })
     }
 
     /// The path of an event; none: nobody wants it.
-    fn path(&self, event: &Map<String, Value>) -> Option<&str> {
+    pub(super) fn path(&self, event: &Map<String, Value>) -> Option<&str> {
         let rule = self.rules.iter().find(|r| r.matches(event));
         rule.map(|r| r.path.as_str()).or(Some(self.default_path.as_str()).filter(|p| !p.is_empty()))
     }
+
+    /// Whether messages are taken as they are, without an envelope.
+    pub(super) fn raw(&self) -> Result<bool, String> {
+        self.raw.clone().inspect_err(|why| tracing::error!(target: "dapr.runtime.processor.subscription", "error deserializing pubsub metadata: {why}"))
+    }
+
+    /// The event in a message.
+    fn event(&self, message: &Message) -> Result<Map<String, Value>, String> {
+        let raw = self.raw()?;
+        let (topic, pubsub) = (&self.source.topic, &self.source.pubsub);
+        decode::event(topic, pubsub, message, raw).inspect_err(|why| {
+            tracing::error!(target: "dapr.runtime.processor.subscription", "error deserializing cloud event in pubsub {pubsub} and topic {topic}: {why}");
+        })
+    }
 }
 
-fn text(event: &Map<String, Value>, name: &str) -> Option<String> {
+fn text(event: &Value, name: &str) -> Option<String> {
     event.get(name).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned)
 }
 
-/// Delivers and tells the broker's verdict. Every way out is counted.
-pub async fn deliver(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Message) -> Verdict {
-    let begun = Instant::now();
-    let (status, verdict) = attempt(runtime, slot, route, message).await;
-    runtime.metrics().pubsub_ingress(&slot.name, &route.source.topic, status, "", begun.elapsed());
-    verdict
+pub(super) fn id(event: &Map<String, Value>) -> &str {
+    event.get("id").and_then(Value::as_str).unwrap_or("<nil>")
 }
 
-async fn attempt(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Message) -> (&'static str, Verdict) {
+/// What became of a message: as it is counted, and what the broker is told; none: nothing.
+pub(super) struct Outcome {
+    process: &'static str,
+    status: &'static str,
+    verdict: Option<Verdict>,
+}
+
+impl Outcome {
+    fn new(process: &'static str, verdict: Verdict) -> Self {
+        Self { process, status: "", verdict: Some(verdict) }
+    }
+
+    fn retry() -> Self {
+        Self::new("retry", Verdict::Retry)
+    }
+}
+
+/// Delivers and tells the broker's verdict. Every way out is counted.
+pub async fn deliver(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Message) -> Option<Verdict> {
+    let begun = Instant::now();
+    let outcome = attempt(runtime, slot, route, message).await;
+    runtime.metrics().pubsub_ingress(&slot.name, &route.source.topic, outcome.process, outcome.status, begun.elapsed());
+    outcome.verdict
+}
+
+async fn attempt(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, message: Message) -> Outcome {
     let source = &route.source;
-    let event = match cloud_event::received(&source.topic, &source.pubsub, &message.data, route.raw, &message.metadata) {
-        Ok(event) => event,
-        Err(why) => {
-            tracing::error!(target: "dapr.runtime.pubsub", "error deserializing cloud event in pubsub {} and topic {}: {why}", source.pubsub, source.topic);
-            return dead_letter(runtime, slot, route, message, Verdict::Retry, "retry").await;
-        }
+    let Ok(event) = route.event(&message) else {
+        return dead_letter(runtime, slot, route, message, Outcome::retry()).await;
     };
     if cloud_event::expired(&event) {
-        tracing::warn!(target: "dapr.runtime.pubsub", "dropping expired pub/sub event {} as of its expiration", text(&event, "id").unwrap_or_default());
-        return dead_letter(runtime, slot, route, message, Verdict::Drop, "drop").await;
+        told_expired(&event);
+        return dead_letter(runtime, slot, route, message, Outcome::new("drop", Verdict::Drop)).await;
     }
     let Some(path) = route.path(&event).map(str::to_owned) else {
-        tracing::warn!(target: "dapr.runtime.pubsub", "no matching route for event in pubsub {} and topic {}; skipping", source.pubsub, source.topic);
-        return dead_letter(runtime, slot, route, message, Verdict::Drop, "drop").await;
+        tracing::debug!(
+            target: "dapr.runtime.processor.subscription",
+            "no matching route for event {} in pubsub {} and topic {}; skipping", id(&event), source.pubsub, source.topic
+        );
+        let outcome = Outcome { status: "success", ..Outcome::new("drop", Verdict::Drop) };
+        return dead_letter(runtime, slot, route, message, outcome).await;
     };
-    let Some(app) = runtime.app.get() else { return ("retry", Verdict::Retry) };
-    let body = match cloud_event::to_bytes(&event) {
-        Ok(body) => body,
+    let delivery = match delivery(route, event, path, &message) {
+        Ok(delivery) => delivery,
         Err(why) => {
-            tracing::error!(target: "dapr.runtime.pubsub", "cannot write cloud event: {why}");
-            return ("drop", Verdict::Drop);
+            tracing::error!(target: "dapr.runtime.processor.subscription", "error serializing cloud event in pubsub {} and topic {}: {why}", source.pubsub, source.topic);
+            return dead_letter(runtime, slot, route, message, Outcome::retry()).await;
         }
     };
-    let id = text(&event, "id").unwrap_or_default();
-    let delivery = TopicDelivery {
-        subscription: source.clone(),
+    let id = text(&delivery.cloud_event, "id").unwrap_or_default();
+    match route.sink.deliver(runtime, delivery).await {
+        Ok(DeliveryStatus::Success) => Outcome::new("success", Verdict::Ack),
+        Ok(DeliveryStatus::Unwanted) => Outcome::new("drop", Verdict::Drop),
+        Ok(DeliveryStatus::Unanswered) => Outcome { verdict: None, ..Outcome::retry() },
+        Ok(DeliveryStatus::Drop) => {
+            let outcome = Outcome { status: "success", ..Outcome::new("drop", Verdict::Drop) };
+            dead_letter(runtime, slot, route, message, outcome).await
+        }
+        Ok(DeliveryStatus::Retry) => {
+            tracing::warn!(target: "dapr.runtime.processor.subscription", "RETRY status returned from app while processing pub/sub event {id}");
+            dead_letter(runtime, slot, route, message, Outcome::retry()).await
+        }
+        Err(error) => {
+            tracing::warn!(
+                target: "dapr.runtime.processor.subscription",
+                "encountered a retriable error while publishing a subscribed message to topic {}, err: {error}", source.topic
+            );
+            dead_letter(runtime, slot, route, message, Outcome::retry()).await
+        }
+    }
+}
+
+pub(super) fn told_expired(event: &Map<String, Value>) {
+    let at = event.get("expiration").and_then(Value::as_str).unwrap_or_default();
+    tracing::warn!(target: "dapr.runtime.processor.subscription", "dropping expired pub/sub event {} as of {at}", id(event));
+}
+
+fn delivery(route: &Route, event: Map<String, Value>, path: String, message: &Message) -> Result<TopicDelivery, String> {
+    let body = cloud_event::to_bytes(&event)?;
+    let event = Value::Object(event);
+    Ok(TopicDelivery {
+        subscription: route.source.clone(),
         path,
         traceparent: text(&event, "traceparent").or_else(|| text(&event, "traceid")),
         tracestate: text(&event, "tracestate"),
-        cloud_event: Value::Object(event),
-        raw_payload: route.raw,
+        cloud_event: event,
+        raw_payload: route.raw.clone().unwrap_or(false),
         body,
         content_type: cloud_event::JSON.to_owned(),
         metadata: message.metadata.clone(),
-    };
-    match app.deliver(delivery).await {
-        Ok(DeliveryStatus::Success) => ("success", Verdict::Ack),
-        Ok(DeliveryStatus::Drop) => dead_letter(runtime, slot, route, message, Verdict::Drop, "drop").await,
-        Ok(DeliveryStatus::Retry) => {
-            tracing::warn!(target: "dapr.runtime.pubsub", "RETRY status returned from app while processing pub/sub event {id}");
-            dead_letter(runtime, slot, route, message, Verdict::Retry, "retry").await
-        }
-        Err(error) => {
-            tracing::error!(target: "dapr.runtime.pubsub", "{error}");
-            dead_letter(runtime, slot, route, message, Verdict::Retry, "retry").await
-        }
-    }
+    })
 }
 
 /// With a dead letter topic, what cannot be delivered goes there and is done with.
-async fn dead_letter(
-    runtime: &Arc<Runtime>,
-    slot: &Slot,
-    route: &Route,
-    message: Message,
-    otherwise: Verdict,
-    status: &'static str,
-) -> (&'static str, Verdict) {
+async fn dead_letter(runtime: &Runtime, slot: &Slot, route: &Route, message: Message, otherwise: Outcome) -> Outcome {
     if route.dead_letter_topic.is_empty() {
-        return (status, otherwise);
+        return otherwise;
     }
-    let Some(lease) = slot.lease().await else { return ("retry", Verdict::Retry) };
-    let topic = super::broker_topic(runtime, lease.prepared.namespaced, &route.dead_letter_topic);
-    let request = PublishRequest { topic, data: message.data, content_type: message.content_type, metadata: message.metadata };
-    match lease.generation.pubsub().publish(request).await {
-        Ok(Ok(())) => ("drop", Verdict::Ack),
-        Ok(Err(error)) => {
-            tracing::error!(target: "dapr.runtime.pubsub", "failed to publish to dead letter topic {}: {}", route.dead_letter_topic, error_text(&error));
-            ("retry", Verdict::Retry)
-        }
-        Err(error) => {
-            tracing::error!(target: "dapr.runtime.pubsub", "failed to publish to dead letter topic {}: {error}", route.dead_letter_topic);
-            ("retry", Verdict::Retry)
-        }
+    let dropped = otherwise.process == "drop";
+    match super::dead::bury(runtime, slot, &route.dead_letter_topic, message).await {
+        Ok(()) if dropped => Outcome { verdict: Some(Verdict::Ack), ..otherwise },
+        Ok(()) => Outcome::new("drop", Verdict::Ack),
+        Err(_) => Outcome::retry(),
     }
 }

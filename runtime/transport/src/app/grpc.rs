@@ -4,9 +4,10 @@
 //! concurrency is limited, and otherwise for as long as the application takes; dropping it cancels it. Every call is counted in the
 //! `grpc_io_client_*` series. An application that cannot be reached is a failure of the call, never of the channel.
 
-mod answers;
+pub(crate) mod answers;
+mod bulk;
 mod connection;
-mod event;
+pub(crate) mod event;
 mod invoke;
 
 use crate::grpc::error::{name, printed};
@@ -14,7 +15,9 @@ use crate::grpc::trace::{self, Span};
 use answers::{forward, reply, subscription, verdict};
 use futures::future::BoxFuture;
 use http::uri::PathAndQuery;
-use proa_core::app::{AppChannel, AppSubscription, BindingDelivery, BindingReply, ChannelError, DeliveryStatus, TopicDelivery};
+use proa_core::app::{
+    AppChannel, AppSubscription, BindingDelivery, BindingReply, BulkDelivery, BulkReply, ChannelError, DeliveryStatus, TopicDelivery,
+};
 use proa_core::invocation::{InvokeError, InvokeRequest, InvokeResponse};
 use proa_core::{Metrics, Runtime, RuntimeOptions};
 use proa_protocol::runtime::v1 as pb;
@@ -150,7 +153,7 @@ impl GrpcApp {
             Ok(answer) => verdict(&id, answer.status),
             Err(status) if status.code() == Code::Unimplemented => {
                 tracing::warn!(target: LOG, "non-retriable error returned from app while processing pub/sub event {id}: {}", printed(&status));
-                Ok(DeliveryStatus::Drop)
+                Ok(DeliveryStatus::Unwanted)
             }
             Err(status) => Err(rejected(&format!("error returned from app while processing pub/sub event {id}: retriable error occurred"), &status)),
         }
@@ -200,6 +203,10 @@ impl AppChannel for GrpcApp {
 
     fn deliver(&self, delivery: TopicDelivery) -> BoxFuture<'_, Result<DeliveryStatus, ChannelError>> {
         Box::pin(self.deliver_event(delivery))
+    }
+
+    fn deliver_bulk(&self, delivery: BulkDelivery) -> BoxFuture<'_, Result<BulkReply, ChannelError>> {
+        Box::pin(self.deliver_events(delivery))
     }
 
     fn binding_wanted<'a>(&'a self, name: &'a str, _route: &'a str, timeout: Duration) -> BoxFuture<'a, Result<bool, ChannelError>> {

@@ -4,6 +4,7 @@
 //! the certificate, as in Dapr. Every call is counted in the `http_client_*` series.
 
 mod answers;
+mod bulk;
 mod connect;
 mod invoke;
 mod target;
@@ -16,7 +17,9 @@ use futures::future::BoxFuture;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
-use proa_core::app::{AppChannel, AppSubscription, BindingDelivery, BindingReply, ChannelError, DeliveryStatus, TopicDelivery};
+use proa_core::app::{
+    AppChannel, AppSubscription, BindingDelivery, BindingReply, BulkDelivery, BulkReply, ChannelError, DeliveryStatus, TopicDelivery,
+};
 use proa_core::invocation::{InvokeError, InvokeRequest, InvokeResponse};
 use proa_core::{Metrics, Runtime};
 use proa_host::middleware::{Body, BoxError, Service};
@@ -242,6 +245,10 @@ impl AppChannel for HttpApp {
 
     fn deliver(&self, delivery: TopicDelivery) -> BoxFuture<'_, Result<DeliveryStatus, ChannelError>> {
         Box::pin(self.deliver_event(delivery))
+    }
+
+    fn deliver_bulk(&self, delivery: BulkDelivery) -> BoxFuture<'_, Result<BulkReply, ChannelError>> {
+        Box::pin(self.deliver_events(delivery))
     }
 
     fn binding_wanted<'a>(&'a self, _name: &'a str, route: &'a str, timeout: Duration) -> BoxFuture<'a, Result<bool, ChannelError>> {

@@ -53,7 +53,7 @@ impl Socket {
 
 /// Answers on the listeners until `stop`, then until the calls in flight have ended or the graceful period is over.
 pub async fn serve(runtime: Arc<Runtime>, role: Role, listeners: Listeners, stop: CancellationToken) {
-    let entry = Entry::new(&runtime, role);
+    let entry = Entry::new(&runtime, role, &stop);
     let http = http(runtime.options());
     let grace = runtime.options().graceful_shutdown;
     let sockets = listeners.tcp.into_iter().map(Socket::Tcp).chain(listeners.unix.map(Socket::Unix));

@@ -1,0 +1,184 @@
+//! Several messages in one call: one call a path, an answer an entry. An entry without an answer is to be delivered again.
+
+use super::{dead, decode};
+use super::message::{Route, id, told_expired};
+use crate::app::{BulkDelivery, BulkEntry, BulkEvent, BulkReply, ChannelError, DeliveryStatus};
+use crate::cloud_event;
+use crate::runtime::Runtime;
+use crate::slots::Slot;
+use bytes::Bytes;
+use proa_host::kinds::pubsub::{Message, Verdict};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+const LOG: &str = "dapr.runtime.processor.subscription";
+
+/// What is to become of one message of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Success,
+    /// To the dead letter topic, or nowhere.
+    Drop,
+    /// Nowhere at all.
+    Unwanted,
+    Retry,
+    /// Nothing is said of it.
+    Unanswered,
+}
+
+/// One message of a batch.
+struct Part {
+    message: Message,
+    fate: Fate,
+}
+
+/// Delivers a batch: the verdicts by message id. Every message is counted once.
+pub(super) async fn deliver(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, messages: Vec<Message>) -> Vec<(String, Verdict)> {
+    let begun = Instant::now();
+    let mut parts: Vec<Part> = messages.into_iter().map(|message| Part { message, fate: Fate::Retry }).collect();
+    for (path, group) in groups(route, &mut parts) {
+        let answers = call(runtime, route, path, &parts, &group).await;
+        for (index, fate) in group.into_iter().map(|(index, _)| index).zip(answers) {
+            if let Some(part) = parts.get_mut(index) {
+                part.fate = fate;
+            }
+        }
+    }
+    let elapsed = begun.elapsed();
+    let mut counts: HashMap<&'static str, u64> = HashMap::new();
+    let mut verdicts = Vec::with_capacity(parts.len());
+    for part in parts {
+        let message_id = part.message.id.clone();
+        let (status, verdict) = settled(runtime, slot, route, part).await;
+        *counts.entry(status).or_default() += 1;
+        verdicts.extend(verdict.map(|v| (message_id, v)));
+    }
+    let metrics = runtime.metrics();
+    metrics.pubsub_ingress_bulk(&slot.name, &route.source.topic, elapsed);
+    counts.into_iter().for_each(|(status, count)| metrics.pubsub_ingress_bulk_entries(&slot.name, &route.source.topic, status, count));
+    verdicts
+}
+
+/// The entries of one path, with the places of their messages.
+type Group = Vec<(usize, BulkEntry)>;
+
+/// What goes where, in the order of the messages. What goes nowhere has its fate already.
+fn groups(route: &Route, parts: &mut [Part]) -> Vec<(String, Group)> {
+    let mut groups: Vec<(String, Group)> = Vec::new();
+    for (index, part) in parts.iter_mut().enumerate() {
+        match entry(route, &part.message) {
+            Ok((path, entry)) => match groups.iter_mut().find(|(p, _)| *p == path) {
+                Some((_, group)) => group.push((index, entry)),
+                None => groups.push((path, vec![(index, entry)])),
+            },
+            Err(fate) => part.fate = fate,
+        }
+    }
+    groups
+}
+
+fn entry(route: &Route, message: &Message) -> Result<(String, BulkEntry), Fate> {
+    let source = &route.source;
+    let raw = route.raw().map_err(|_| Fate::Retry)?;
+    let (path, event) = if raw {
+        (route.path(&serde_json::Map::new()).map(str::to_owned), BulkEvent::Raw(Bytes::copy_from_slice(&message.data)))
+    } else {
+        let event = decode::event(&source.topic, &source.pubsub, message, false).map_err(|why| {
+            tracing::error!(target: LOG, "error deserializing one of the messages in bulk cloud event in pubsub {} and topic {}: {why}", source.pubsub, source.topic);
+            Fate::Retry
+        })?;
+        if cloud_event::expired(&event) {
+            told_expired(&event);
+            return Err(Fate::Drop);
+        }
+        tracing::trace!(target: LOG, "event {} in a batch", id(&event));
+        (route.path(&event).map(str::to_owned), BulkEvent::CloudEvent(Value::Object(event)))
+    };
+    let Some(path) = path else {
+        tracing::warn!(target: LOG, "No matching route for event in pubsub {} and topic {}; skipping", source.pubsub, source.topic);
+        return Err(Fate::Drop);
+    };
+    let id = uuid::Uuid::new_v4().to_string();
+    Ok((path, BulkEntry { id, event, content_type: message.content_type.clone(), metadata: message.metadata.clone() }))
+}
+
+/// One call; the fates in the order of the group.
+async fn call(runtime: &Runtime, route: &Route, path: String, parts: &[Part], group: &Group) -> Vec<Fate> {
+    let Some(app) = runtime.app.get() else { return vec![Fate::Unanswered; group.len()] };
+    let entries = group.iter().map(|(_, entry)| entry.clone()).collect();
+    let delivery = BulkDelivery { subscription: route.source.clone(), id: uuid::Uuid::new_v4().to_string(), path, entries };
+    tracing::debug!(target: LOG, "{} of {} messages go to {}", group.len(), parts.len(), delivery.path);
+    fates(app.deliver_bulk(delivery).await, group)
+}
+
+fn fates(reply: Result<BulkReply, ChannelError>, group: &Group) -> Vec<Fate> {
+    let statuses: HashMap<String, DeliveryStatus> = match reply {
+        Ok(BulkReply::Unwanted) => return vec![Fate::Unwanted; group.len()],
+        Err(error) => {
+            tracing::warn!(target: LOG, "{error}");
+            return vec![Fate::Retry; group.len()];
+        }
+        Ok(BulkReply::Statuses(statuses)) => statuses.into_iter().collect(),
+    };
+    for stranger in statuses.keys().filter(|id| !group.iter().any(|(_, e)| e.id == **id)) {
+        tracing::warn!(target: LOG, "Invalid entry id received from app while processing pub/sub event {stranger}");
+    }
+    let fate = |entry: &BulkEntry| match statuses.get(&entry.id) {
+        Some(DeliveryStatus::Success) => Fate::Success,
+        Some(DeliveryStatus::Drop) => {
+            tracing::warn!(target: LOG, "DROP status returned from app while processing pub/sub event {}", entry.id);
+            Fate::Drop
+        }
+        Some(DeliveryStatus::Unwanted) => Fate::Unwanted,
+        Some(DeliveryStatus::Unanswered) => Fate::Unanswered,
+        Some(DeliveryStatus::Retry) => Fate::Retry,
+        None => {
+            tracing::warn!(target: LOG, "response not received, RETRY required while processing bulk subscribe event for entry id: {}", entry.id);
+            Fate::Retry
+        }
+    };
+    group.iter().map(|(_, entry)| fate(entry)).collect()
+}
+
+/// How a message is counted and what the broker is told.
+async fn settled(runtime: &Runtime, slot: &Slot, route: &Route, part: Part) -> (&'static str, Option<Verdict>) {
+    let buried = !route.dead_letter_topic.is_empty() && matches!(part.fate, Fate::Drop | Fate::Retry);
+    if buried {
+        return match dead::bury(runtime, slot, &route.dead_letter_topic, part.message).await {
+            Ok(()) => ("drop", Some(Verdict::Ack)),
+            Err(_) => ("retry", Some(Verdict::Retry)),
+        };
+    }
+    match part.fate {
+        Fate::Success => ("success", Some(Verdict::Ack)),
+        Fate::Drop | Fate::Unwanted => ("drop", Some(Verdict::Drop)),
+        Fate::Retry => ("retry", Some(Verdict::Retry)),
+        Fate::Unanswered => ("retry", None),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    fn group() -> Group {
+        let entry = |id: &str| BulkEntry { id: id.into(), event: BulkEvent::Raw(Bytes::new()), content_type: None, metadata: Vec::new() };
+        vec![(0, entry("a")), (1, entry("b")), (2, entry("c"))]
+    }
+
+    #[test]
+    fn an_entry_without_an_answer_comes_again() {
+        let statuses = vec![("c".to_owned(), DeliveryStatus::Drop), ("a".to_owned(), DeliveryStatus::Success), ("x".to_owned(), DeliveryStatus::Success)];
+        assert_eq!(fates(Ok(BulkReply::Statuses(statuses)), &group()), [Fate::Success, Fate::Retry, Fate::Drop]);
+    }
+
+    #[test]
+    fn a_failed_call_is_a_retry_and_an_unknown_one_is_not() {
+        let error = ChannelError { status: Some(500), message: "no".into() };
+        assert_eq!(fates(Err(error), &group()), [Fate::Retry; 3]);
+        assert_eq!(fates(Ok(BulkReply::Unwanted), &group()), [Fate::Unwanted; 3]);
+    }
+}
