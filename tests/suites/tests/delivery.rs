@@ -29,9 +29,10 @@ mod answers;
 mod bindings;
 #[path = "delivery/brokers.rs"]
 mod brokers;
-#[cfg(feature = "bulk-subscribe")]
 #[path = "delivery/bulk.rs"]
 mod bulk;
+#[path = "delivery/outbox.rs"]
+mod outbox;
 #[cfg(feature = "resiliency")]
 #[path = "delivery/policies.rs"]
 mod policies;
@@ -41,7 +42,8 @@ mod raw;
 mod redis;
 #[path = "delivery/routing.rs"]
 mod routing;
-#[cfg(feature = "streaming")]
+#[path = "delivery/shutdown.rs"]
+mod shutdown;
 #[path = "delivery/streaming.rs"]
 mod streaming;
 #[path = "delivery/subscriptions.rs"]

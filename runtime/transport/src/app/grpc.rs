@@ -1,7 +1,7 @@
 //! The channel to an application that speaks gRPC: one multiplexed connection, made when it is first needed and again after it broke.
 //!
 //! TLS (`grpcs`) is taken without looking at the certificate, as in Dapr. A call waits for a free place when the application's
-//! concurrency is limited, and otherwise for as long as the application takes; dropping it cancels it. Every call is counted in the
+//! concurrency is limited, and otherwise an hour at most; dropping it cancels it. Every call is counted in the
 //! `grpc_io_client_*` series. An application that cannot be reached is a failure of the call, never of the channel.
 
 pub(crate) mod answers;
@@ -94,7 +94,8 @@ impl GrpcApp {
             request.metadata_mut().insert("dapr-api-token", token.clone());
         }
         let (sent, begun) = (request.get_ref().encoded_len() as u64, Instant::now());
-        let outcome = self.send(method, request).await;
+        let sending = tokio::time::timeout(super::ANSWER, self.send(method, request)).await;
+        let outcome = sending.unwrap_or_else(|_| Err(Status::deadline_exceeded("context deadline exceeded")));
         let received = outcome.as_ref().map_or(0, |answer: &A| answer.encoded_len() as u64);
         let status = name(outcome.as_ref().map_or_else(Status::code, |_| Code::Ok));
         if method == HEALTH_CHECK {

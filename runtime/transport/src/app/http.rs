@@ -140,7 +140,8 @@ impl HttpApp {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         self.metrics.http_client_started(method.as_str(), &path, request.body().length());
         let begun = Instant::now();
-        let answer = self.send(request).await;
+        let sending = tokio::time::timeout(super::ANSWER, self.send(request)).await;
+        let answer = sending.unwrap_or_else(|_| Err(failure("context deadline exceeded".to_owned())));
         let (status, length) = answer.as_ref().map_or((500, 0), |a| (a.status.as_u16(), a.body.len() as u64));
         self.metrics.http_client_completed(method.as_str(), &path, status, begun.elapsed(), length);
         answer
