@@ -49,7 +49,13 @@ impl Config {
 }
 
 /// Publishes an event for each item that is saved, and takes the projections out. Gives the markers to save with the rest.
-pub async fn announce(runtime: &Runtime, cx: &Cx, config: &Config, keys: Option<&Keys>, operations: &mut Vec<Operation>) -> Result<Vec<String>, Error> {
+pub async fn announce(
+    runtime: &Runtime,
+    cx: &Cx,
+    config: &Config,
+    keys: Option<&Keys>,
+    operations: &mut Vec<Operation>,
+) -> Result<Vec<String>, Error> {
     let projections = take_projections(operations);
     let failed = |why: String| error::pubsub::outbox(&runtime.options().app_id, &why);
     let mut markers = Vec::new();

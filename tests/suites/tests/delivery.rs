@@ -36,6 +36,12 @@ mod outbox;
 #[cfg(feature = "resiliency")]
 #[path = "delivery/policies.rs"]
 mod policies;
+#[path = "delivery/pressure.rs"]
+mod pressure;
+// One of several that share it.
+#[allow(dead_code)]
+#[path = "shared/process.rs"]
+mod process;
 #[path = "delivery/raw.rs"]
 mod raw;
 #[path = "delivery/redis.rs"]

@@ -79,9 +79,7 @@ pub(super) async fn run(job: Job, batching: Batching, over: CancellationToken, m
             pending.waiting.push_back(held);
         }
         pending.fill();
-        while !over.is_cancelled()
-            && !pending.batch.is_empty()
-            && (at_once || pending.batch.len() >= batching.most || pending.due <= Instant::now())
+        while !over.is_cancelled() && !pending.batch.is_empty() && (at_once || pending.batch.len() >= batching.most || pending.due <= Instant::now())
         {
             let (messages, places): (Vec<_>, Vec<_>) = pending.batch.drain(..).unzip();
             for settled in super::bulk::deliver(&job.runtime, &job.slot, route, messages).await {

@@ -1,7 +1,7 @@
 //! Several messages in one call: one call a path, an answer an entry. An entry without an answer is to be delivered again.
 
-use super::{dead, decode};
 use super::message::{Route, id, told_expired};
+use super::{dead, decode};
 use crate::app::{BulkDelivery, BulkEntry, BulkEvent, BulkReply, ChannelError, DeliveryStatus};
 use crate::cloud_event;
 use crate::runtime::Runtime;
@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn an_entry_without_an_answer_comes_again() {
-        let statuses = vec![("c".to_owned(), DeliveryStatus::Drop), ("a".to_owned(), DeliveryStatus::Success), ("x".to_owned(), DeliveryStatus::Success)];
+        let statuses =
+            vec![("c".to_owned(), DeliveryStatus::Drop), ("a".to_owned(), DeliveryStatus::Success), ("x".to_owned(), DeliveryStatus::Success)];
         assert_eq!(fates(Ok(BulkReply::Statuses(statuses)), &group()), [Fate::Success, Fate::Retry, Fate::Drop]);
     }
 

@@ -75,7 +75,9 @@ impl Route {
 
     /// Whether messages are taken as they are, without an envelope.
     pub(super) fn raw(&self) -> Result<bool, String> {
-        self.raw.clone().inspect_err(|why| tracing::error!(target: "dapr.runtime.processor.subscription", "error deserializing pubsub metadata: {why}"))
+        self.raw
+            .clone()
+            .inspect_err(|why| tracing::error!(target: "dapr.runtime.processor.subscription", "error deserializing pubsub metadata: {why}"))
     }
 
     /// The event in a message.

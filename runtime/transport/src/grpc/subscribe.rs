@@ -25,10 +25,7 @@ const OUTGOING: usize = 16;
 type Outgoing = pb::SubscribeTopicEventsResponseAlpha1;
 type Incoming = Streaming<pb::SubscribeTopicEventsRequestAlpha1>;
 
-pub(super) async fn topic_events(
-    api: &Api,
-    request: Request<Incoming>,
-) -> Result<Response<BoxStream<'static, Result<Outgoing, Status>>>, Status> {
+pub(super) async fn topic_events(api: &Api, request: Request<Incoming>) -> Result<Response<BoxStream<'static, Result<Outgoing, Status>>>, Status> {
     let mut incoming = request.into_inner();
     let first = tokio::select! {
         first = incoming.message() => first?,

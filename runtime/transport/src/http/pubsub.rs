@@ -7,8 +7,8 @@ use super::reply::{self, Reply};
 use super::request::Call;
 use http::StatusCode;
 use proa_core::services::pubsub::{self, FailedEntry, Publish};
-use proa_model::error::pubsub as errors;
 use proa_model::Error;
+use proa_model::error::pubsub as errors;
 use serde::Serialize;
 
 pub async fn publish(mut call: Call<'_>) -> Result<Reply, Error> {

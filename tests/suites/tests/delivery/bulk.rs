@@ -112,9 +112,9 @@ async fn each_entry_has_its_own_fate(bench: Bench) {
 async fn raw_entries_come_as_bytes(bench: Bench) {
     let bulk = json!({"enabled": true, "maxMessagesCount": 1, "maxAwaitDurationMs": 100});
     let metadata = json!({"rawPayload": "true"});
-    bench.app.subscribe(
-        json!([{"pubsubname": "broker", "topic": "orders", "routes": {"default": "/bulk"}, "bulkSubscribe": bulk, "metadata": metadata}]),
-    );
+    bench
+        .app
+        .subscribe(json!([{"pubsubname": "broker", "topic": "orders", "routes": {"default": "/bulk"}, "bulkSubscribe": bulk, "metadata": metadata}]));
     if let AnyApp::Http(app) = &bench.app {
         app.answer("/bulk", Answer::json(json!({"statuses": []})));
     }
@@ -122,7 +122,9 @@ async fn raw_entries_come_as_bytes(bench: Bench) {
     api.publish("broker", "orders", "plain", "text/plain", &[("rawPayload", "true")]).await.expect("publish");
     let bytes = until("a delivery", Duration::from_secs(20), || async {
         match &bench.app {
-            AnyApp::Http(app) => app.requests("/bulk").first().map(|request| request.json()["entries"][0]["event"].as_str().expect("base64").to_owned()),
+            AnyApp::Http(app) => {
+                app.requests("/bulk").first().map(|request| request.json()["entries"][0]["event"].as_str().expect("base64").to_owned())
+            }
             AnyApp::Grpc(app) => app.bulk_events().first().map(|bulk| match bulk.entries[0].event.as_ref() {
                 Some(Event::Bytes(bytes)) => base64::engine::general_purpose::STANDARD.encode(bytes),
                 other => panic!("no bytes: {other:?}"),

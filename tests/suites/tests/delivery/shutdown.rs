@@ -51,7 +51,9 @@ async fn what_is_with_the_app_is_waited_for() {
         let stopped = sidecar.ended().await;
         assert_eq!(stopped.code, Some(0), "{}", stopped.logs.text());
         assert!(before.elapsed() > Duration::from_millis(1200), "ended after {:?}, with an event still with the app", before.elapsed());
-        for line in ["Dapr is shutting down", "Shutting down component broker (pubsub.in-memory/v1)", "Dapr runtime stopped", "Daprd shutdown gracefully"] {
+        for line in
+            ["Dapr is shutting down", "Shutting down component broker (pubsub.in-memory/v1)", "Dapr runtime stopped", "Daprd shutdown gracefully"]
+        {
             assert!(stopped.logs.contain(line), "{line}: {}", stopped.logs.text());
         }
     }
@@ -93,7 +95,8 @@ async fn is_blocked(sidecar: &Sidecar, app: &App) {
     tokio::time::sleep(Duration::from_millis(2500)).await;
     let (ticks, quick) = (app.requests("/tick").len(), app.requests("/quick").len());
     sidecar.api(Wire::Grpc).await.publish("broker", "quick", "x", "text/plain", &[]).await.expect("the API is open");
-    stays("nothing is delivered", Duration::from_millis(1300), || app.requests("/tick").len() == ticks && app.requests("/quick").len() == quick).await;
+    stays("nothing is delivered", Duration::from_millis(1300), || app.requests("/tick").len() == ticks && app.requests("/quick").len() == quick)
+        .await;
 }
 
 #[tokio::test]

@@ -191,7 +191,10 @@ async fn a_swap_and_other_subscriptions_leave_the_stream_open() {
     stream.settle(&event.id, 0).await;
     app.wait_for("/declared", 1).await;
 
-    sidecar.write_resource("broker.yaml", &in_memory().replace("metadata:\n  name: broker", "metadata:\n  name: broker\n  annotations: {test: swapped}"));
+    sidecar.write_resource(
+        "broker.yaml",
+        &in_memory().replace("metadata:\n  name: broker", "metadata:\n  name: broker\n  annotations: {test: swapped}"),
+    );
     sidecar.logs_contain("Component updated: broker").await;
     api.publish("broker", "orders", "2", "text/plain", &[]).await.expect("publish");
     let event = stream.next().await;
@@ -201,7 +204,9 @@ async fn a_swap_and_other_subscriptions_leave_the_stream_open() {
 
     sidecar.remove_resource("declared.yaml");
     sidecar
-        .wait_for_metadata("the stream alone", |metadata| (metadata["subscriptions"].as_array()?.len() == 1).then(|| metadata["subscriptions"][0]["type"] == "STREAMING"))
+        .wait_for_metadata("the stream alone", |metadata| {
+            (metadata["subscriptions"].as_array()?.len() == 1).then(|| metadata["subscriptions"][0]["type"] == "STREAMING")
+        })
         .await;
     sidecar.remove_resource("broker.yaml");
     let status = stream.tell.message().await.expect_err("the end");

@@ -2,10 +2,10 @@
 
 use super::{GrpcApp, LOG, event, rejected};
 use crate::grpc::error::printed;
-use proa_core::app::{BulkDelivery, BulkEntry, BulkEvent, BulkReply, ChannelError, DeliveryStatus};
-use proa_protocol::runtime::v1 as pb;
 use pb::topic_event_bulk_request_entry::Event;
 use pb::topic_event_response::TopicEventResponseStatus;
+use proa_core::app::{BulkDelivery, BulkEntry, BulkEvent, BulkReply, ChannelError, DeliveryStatus};
+use proa_protocol::runtime::v1 as pb;
 use tonic::{Code, Request, Status};
 
 const ON_EVENTS: &str = "/dapr.proto.runtime.v1.AppCallback/OnBulkTopicEvent";

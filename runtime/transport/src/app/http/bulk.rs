@@ -59,7 +59,8 @@ fn reply(topic: &str, answer: &Answer) -> Result<BulkReply, ChannelError> {
     }
     if !answer.status.is_success() {
         let status = answer.status.as_u16();
-        let message = format!("Retriable error returned from app while processing bulk pub/sub event, topic: {topic}. status code returned: {status}");
+        let message =
+            format!("Retriable error returned from app while processing bulk pub/sub event, topic: {topic}. status code returned: {status}");
         return Err(ChannelError { status: Some(status), message });
     }
     let unreadable = |why: String| failure(format!("failed unmarshalling app response for bulk subscribe: {why}"));
@@ -113,7 +114,10 @@ mod tests {
         let said = |status: u16, body: &'static str| {
             reply("t", &Answer { status: StatusCode::from_u16(status).unwrap(), body: Bytes::from_static(body.as_bytes()) })
         };
-        let statuses = said(200, r#"{"statuses":[{"entryId":"a","status":"SUCCESS"},{"entryId":"b","status":"what"},{"entryId":"c"},{"entryId":"d","status":"DROP"}]}"#);
+        let statuses = said(
+            200,
+            r#"{"statuses":[{"entryId":"a","status":"SUCCESS"},{"entryId":"b","status":"what"},{"entryId":"c"},{"entryId":"d","status":"DROP"}]}"#,
+        );
         let expected = [("a", DeliveryStatus::Success), ("b", DeliveryStatus::Retry), ("c", DeliveryStatus::Retry), ("d", DeliveryStatus::Drop)];
         assert_eq!(statuses.unwrap(), BulkReply::Statuses(expected.iter().map(|(id, s)| ((*id).to_owned(), *s)).collect()));
         assert_eq!(said(404, "").unwrap(), BulkReply::Unwanted);
