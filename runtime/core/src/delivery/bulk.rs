@@ -1,6 +1,6 @@
 //! Several messages in one call: one call a path, an answer an entry. An entry without an answer is to be delivered again.
 
-use super::message::{Route, id, told_expired};
+use super::message::{Route, told_expired};
 use super::{dead, decode};
 use crate::app::{BulkDelivery, BulkEntry, BulkEvent, BulkReply, ChannelError, DeliveryStatus};
 use crate::cloud_event;
@@ -39,7 +39,7 @@ pub(super) async fn deliver(runtime: &Arc<Runtime>, slot: &Slot, route: &Route, 
     let begun = Instant::now();
     let mut parts: Vec<Part> = messages.into_iter().map(|message| Part { message, fate: Fate::Retry }).collect();
     for (path, group) in groups(route, &mut parts) {
-        let answers = call(runtime, route, path, &parts, &group).await;
+        let answers = call(runtime, route, path, &group).await;
         for (index, fate) in group.into_iter().map(|(index, _)| index).zip(answers) {
             if let Some(part) = parts.get_mut(index) {
                 part.fate = fate;
@@ -93,7 +93,6 @@ fn entry(route: &Route, message: &Message) -> Result<(String, BulkEntry), Fate> 
             told_expired(&event);
             return Err(Fate::Drop);
         }
-        tracing::trace!(target: LOG, "event {} in a batch", id(&event));
         (route.path(&event).map(str::to_owned), BulkEvent::CloudEvent(Value::Object(event)))
     };
     let Some(path) = path else {
@@ -105,11 +104,10 @@ fn entry(route: &Route, message: &Message) -> Result<(String, BulkEntry), Fate> 
 }
 
 /// One call; the fates in the order of the group.
-async fn call(runtime: &Runtime, route: &Route, path: String, parts: &[Part], group: &Group) -> Vec<Fate> {
+async fn call(runtime: &Runtime, route: &Route, path: String, group: &Group) -> Vec<Fate> {
     let Some(app) = runtime.app.get() else { return vec![Fate::Unanswered; group.len()] };
     let entries = group.iter().map(|(_, entry)| entry.clone()).collect();
     let delivery = BulkDelivery { subscription: route.source.clone(), id: uuid::Uuid::new_v4().to_string(), path, entries };
-    tracing::debug!(target: LOG, "{} of {} messages go to {}", group.len(), parts.len(), delivery.path);
     fates(app.deliver_bulk(delivery).await, group)
 }
 
