@@ -46,7 +46,7 @@ const OUTBOX: [(&str, &str); 2] = [("outboxPublishPubsub", "broker"), ("outboxPu
 
 fn in_memory(more: &[(&str, &str)]) -> SidecarBuilder {
     Sidecar::builder()
-        .resource(component("store", "state.in-memory", &[&OUTBOX, more].concat()))
+        .resource(component("store", "state.in-memory", &[&OUTBOX[..], more].concat()))
         .resource(component("broker", "pubsub.in-memory", &[]))
         .resource(subscription("orders", "broker", "orders", "/orders"))
 }
@@ -136,7 +136,7 @@ fn on_redis(redis: &Redis, more: &[(&str, &str)]) -> SidecarBuilder {
     let redis_host = [("redisHost", host.as_str())];
     let quick = [("redisHost", host.as_str()), ("redeliverInterval", "200"), ("processingTimeout", "15000")];
     Sidecar::builder()
-        .resource(component("store", "state.redis", &[&redis_host, &OUTBOX[..], more].concat()))
+        .resource(component("store", "state.redis", &[&redis_host[..], &OUTBOX[..], more].concat()))
         .resource(component("broker", "pubsub.redis", &quick))
         .resource(subscription("orders", "broker", "orders", "/orders"))
 }
