@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the end waits for the last spans to be exported.
 const FLUSH: Duration = Duration::from_secs(5);
+/// How long messages may be with the application once no more are taken.
+const DRAIN: Duration = Duration::from_secs(30);
 
 fn fatal(why: impl std::fmt::Display) -> End {
     tracing::error!(target: "dapr.runtime", fatal = true, "Fatal error from runtime: {why}");
@@ -247,6 +249,17 @@ fn running(begun: Instant) {
     tracing::info!(target: "dapr.runtime", "dapr initialized. Status: Running. Init Elapsed {}ms", begun.elapsed().as_millis());
 }
 
+/// No messages and events any more, but the API as ever: until the time is over or the application says that it is done.
+async fn blocked(runtime: &Runtime, block: Duration) {
+    let text = proa_resources::go_duration::format(block);
+    tracing::info!(target: "dapr.runtime", "Blocking graceful shutdown for {text} or until app reports unhealthy...");
+    runtime.stop_deliveries(DRAIN).await;
+    tokio::select! {
+        () = tokio::time::sleep(block) => tracing::info!(target: "dapr.runtime", "Block shutdown period expired, entering shutdown..."),
+        () = runtime.app_unwell() => tracing::info!(target: "dapr.runtime", "App reported unhealthy, entering shutdown..."),
+    }
+}
+
 async fn end(
     flags: &SidecarFlags,
     runtime: &Arc<Runtime>,
@@ -255,15 +268,12 @@ async fn end(
     app: tokio::task::JoinHandle<()>,
 ) -> End {
     if let Some(block) = flags.block_shutdown {
-        let text = proa_resources::go_duration::format(block);
-        tracing::info!(target: "dapr.runtime", "Blocking graceful shutdown for {text} or until app reports unhealthy...");
-        runtime.stop_deliveries(block).await;
-        tokio::time::sleep(block).await;
-        tracing::info!(target: "dapr.runtime", "Block shutdown period expired, entering shutdown...");
+        blocked(runtime, block).await;
     }
     stop_app.cancel();
     let grace = flags.graceful_shutdown;
     let work = async {
+        tracing::info!(target: "dapr.runtime", "Dapr is shutting down");
         // The task ends with its token.
         let _ = app.await;
         runtime.leave().await;
@@ -274,6 +284,7 @@ async fn end(
         if let Some(exporter) = servers.exporter.take() {
             exporter.close(FLUSH).await;
         }
+        tracing::info!(target: "dapr.runtime", "Dapr runtime stopped");
     };
     if tokio::time::timeout(grace.max(Duration::from_millis(500)), work).await.is_err() {
         tracing::error!(target: "dapr.runtime", "Graceful shutdown timeout exceeded, forcing shutdown");
