@@ -185,7 +185,7 @@ pub async fn publish_bulk(
 
 /// The span of one entry of many; each event has a parent of its own.
 fn produced(entry: &BulkEntry) -> Option<Span> {
-    let span = trace::current().filter(|_| !is_raw(&entry.metadata))?;
+    let span = trace::current().filter(|_| matches!(raw_payload(&entry.metadata), Ok(false)))?;
     let name = span.name().to_owned();
     Some(span.child(trace::Kind::Producer, name))
 }
