@@ -101,4 +101,3 @@ async fn watch_retired(plan: &Plan, old: Arc<Line>) {
     }
     old.kill.cancel();
 }
-
