@@ -113,21 +113,22 @@ impl Deliveries {
 
 /// Brings the loops in line with what is subscribed to now.
 pub async fn start_all(runtime: &Arc<Runtime>) {
-    let wanted = wanted(runtime).await;
-    let shown = wanted.clone();
+    let shown = stated(runtime, programmatic(runtime).await);
+    let permitted: Vec<Subscription> = shown.iter().filter(|s| permitted(runtime, &s.spec)).cloned().collect();
     let mut running = runtime.deliveries.running.lock().await;
     if runtime.deliveries.closed() {
         return;
     }
-    let mut wanted: HashMap<(String, String), (Subscription, Arc<Slot>)> = wanted
-        .into_iter()
+    let mut wanted: HashMap<(String, String), (Subscription, Arc<Slot>)> = permitted
+        .iter()
+        .cloned()
         .filter_map(|s| {
             let slot = runtime.slots.find(Kind::Pubsub, &s.spec.pubsub_name)?;
             Some(((s.spec.pubsub_name.clone(), s.spec.topic.clone()), (s, slot)))
         })
         .collect();
     wanted.retain(|key, (s, _)| !running.get(key).is_some_and(|r| *s == r.subscription && !r.task.is_finished()));
-    let kept = |key: &(String, String)| shown.iter().any(|s| s.spec.pubsub_name == key.0 && s.spec.topic == key.1);
+    let kept = |key: &(String, String)| permitted.iter().any(|s| s.spec.pubsub_name == key.0 && s.spec.topic == key.1);
     let gone: Vec<_> = running.keys().filter(|key| !kept(key) || runtime.slots.find(Kind::Pubsub, &key.0).is_none()).cloned().collect();
     for key in gone {
         if let Some(ended) = running.remove(&key) {
@@ -187,8 +188,8 @@ fn begin(
     (Running { subscription, stop, released, task }, first)
 }
 
-/// Declarative subscriptions of this application, then the application's own; one of the same broker and topic replaces the former.
-async fn wanted(runtime: &Arc<Runtime>) -> Vec<Subscription> {
+/// What is subscribed to, permitted or not: declarative subscriptions of this application, then the application's own; one of the same broker and topic replaces the former.
+fn stated(runtime: &Runtime, programmatic: Vec<AppSubscription>) -> Vec<Subscription> {
     let mut all: Vec<Subscription> = Vec::new();
     for s in &runtime.reconciler.current().subscriptions {
         let spec = AppSubscription {
@@ -208,11 +209,10 @@ async fn wanted(runtime: &Arc<Runtime>) -> Vec<Subscription> {
             all.push(Subscription { spec, origin: Origin::Declarative });
         }
     }
-    for spec in programmatic(runtime).await {
+    for spec in programmatic {
         all.retain(|o| o.spec.pubsub_name != spec.pubsub_name || o.spec.topic != spec.topic);
         all.push(Subscription { spec, origin: Origin::Programmatic });
     }
-    all.retain(|s| permitted(runtime, &s.spec));
     all
 }
 
@@ -267,8 +267,16 @@ pub fn broker_topic(runtime: &Runtime, namespaced: bool, topic: &str) -> String 
     if namespaced { format!("{}{topic}", runtime.options().namespace) } else { topic.to_owned() }
 }
 
-/// Streams whose broker is gone end; relays follow what the state stores say.
+/// Streams whose broker is gone end; relays follow what the state stores say. What is stated is shown although nobody can be called.
 pub fn reconcile(runtime: &Arc<Runtime>) {
     runtime.deliveries.streams.reconcile(runtime);
     relay::reconcile(runtime);
+    if runtime.app.get().is_some() && runtime.app_is_well() {
+        return;
+    }
+    let known = runtime.deliveries.programmatic.lock().ok().and_then(|p| p.clone()).unwrap_or_default();
+    let stated = stated(runtime, known);
+    if let Ok(mut shown) = runtime.deliveries.shown.lock() {
+        *shown = stated;
+    }
 }

@@ -128,9 +128,7 @@ impl Route {
 
     /// Whether messages are taken as they are, without an envelope.
     pub(super) fn raw(&self) -> Result<bool, String> {
-        self.raw
-            .clone()
-            .inspect_err(|why| tracing::error!(target: LOG, "error deserializing pubsub metadata: {why}"))
+        self.raw.clone().inspect_err(|why| tracing::error!(target: LOG, "error deserializing pubsub metadata: {why}"))
     }
 
     /// The event in a message.

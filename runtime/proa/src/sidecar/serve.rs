@@ -2,7 +2,7 @@
 //! application; and back.
 
 use super::End;
-use super::app::probe;
+use super::app::{ask_config, probe};
 use super::options::{self, Ports};
 use super::signals::{Asked, Signals};
 use crate::flags::SidecarFlags;
@@ -219,13 +219,6 @@ async fn reach_app(runtime: Arc<Runtime>, stop: CancellationToken, begun: Instan
             tracing::error!(target: "dapr.runtime", "the application cannot be reached: {error}");
             None
         });
-        if options.disable_init_endpoints.iter().any(|e| e == "config") {
-            tracing::info!(target: "dapr.runtime", "Skipping programmatic dapr configuration loading");
-        } else if let Some(app) = &channel
-            && let Err(error) = app.app_config().await
-        {
-            tracing::warn!(target: "dapr.runtime", "failed to get the app's configuration: {error}");
-        }
         match (channel, options.app_health.clone()) {
             (Some(app), Some(health)) => {
                 // An application that is not well does not make the sidecar unready.
@@ -234,6 +227,9 @@ async fn reach_app(runtime: Arc<Runtime>, stop: CancellationToken, begun: Instan
                 probe(runtime.clone(), app, health, stop.clone()).await;
             }
             (channel, _) => {
+                if let Some(app) = &channel {
+                    ask_config(&runtime, app.as_ref()).await;
+                }
                 runtime.app_ready(channel).await;
                 running(begun);
             }

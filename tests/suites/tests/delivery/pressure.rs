@@ -14,7 +14,8 @@ const MARGIN: u64 = 48;
 
 async fn a_full_broker() -> Redis {
     let redis = Redis::start().await;
-    let event = json!({"specversion": "1.0", "id": "1", "source": "s", "type": "t", "datacontenttype": "text/plain", "data": "x".repeat(100)}).to_string();
+    let event =
+        json!({"specversion": "1.0", "id": "1", "source": "s", "type": "t", "datacontenttype": "text/plain", "data": "x".repeat(100)}).to_string();
     let script = "for i = 1, tonumber(ARGV[1]) do redis.call('XADD', KEYS[1], '*', 'data', ARGV[2]) end return 1";
     assert_eq!(redis.command(&["EVAL", script, "1", "orders", WAITING, &event]).await, Value::Int(1));
     redis
