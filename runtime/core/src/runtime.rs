@@ -298,7 +298,7 @@ fn metrics_options(options: &RuntimeOptions, configuration: &Configuration) -> M
     let rules = m.rules.iter().map(|r| Rule { name: r.name.clone(), labels: r.labels.iter().map(label).collect() });
     MetricsOptions {
         app_id: options.app_id.clone(),
-        namespace: options.namespace.clone(),
+        namespace: if options.namespace_set { options.namespace.clone() } else { String::new() },
         enabled: m.enabled,
         http: HttpOptions {
             increased_cardinality: m.http.increased_cardinality,
