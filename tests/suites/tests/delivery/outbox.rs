@@ -13,11 +13,11 @@ type Item<'a> = (&'a str, Value, &'a [(&'a str, &'a str)]);
 
 /// Saves in one transaction, over either transport.
 async fn transact(sidecar: &Sidecar, wire: Wire, items: &[Item<'_>]) -> Result<(), String> {
-    let metadata = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+    let metadata = |pairs: &[(&str, &str)]| -> Vec<(String, String)> { pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect() };
     match wire {
         Wire::Http => {
             let operation = |(key, value, pairs): &Item<'_>| {
-                let metadata: serde_json::Map<String, Value> = metadata(pairs).map(|(n, v)| (n, v.into())).collect();
+                let metadata: serde_json::Map<String, Value> = metadata(pairs).into_iter().map(|(n, v)| (n, v.into())).collect();
                 json!({"operation": "upsert", "request": {"key": key, "value": value, "metadata": metadata}})
             };
             let body = json!({ "operations": items.iter().map(operation).collect::<Vec<_>>() });
@@ -31,7 +31,7 @@ async fn transact(sidecar: &Sidecar, wire: Wire, items: &[Item<'_>]) -> Result<(
                 request: Some(StateItem {
                     key: (*key).into(),
                     value: value.as_str().map_or_else(|| value.to_string(), str::to_owned).into_bytes().into(),
-                    metadata: metadata(pairs).collect(),
+                    metadata: metadata(pairs).into_iter().collect(),
                     ..Default::default()
                 }),
             };
