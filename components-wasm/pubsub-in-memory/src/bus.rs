@@ -1,6 +1,7 @@
 //! The subscriptions of one instance and which of them a topic reaches.
 //! A queue outlives its subscriber for a while, so that the one that comes after it (in this instance, or in the generation that
 //! replaces it) continues where it ended: a subscription is known by its topic and by its place among those of the same topic.
+//! What a subscriber still has in its hands when it ends is its own until it ends a second time; so nobody else gets it meanwhile.
 
 use crate::queue::{Entry, Payload, Queue};
 use std::{
@@ -16,7 +17,7 @@ const RESTORED: Duration = Duration::from_secs(60);
 const PARKED: Duration = Duration::from_secs(30);
 
 enum Holder {
-    Subscriber,
+    Subscriber(u64),
     /// Nobody yet; takes new messages.
     Expected(Instant),
     /// Nobody any more; takes no new messages.
@@ -28,10 +29,12 @@ struct Slot {
     holder: Holder,
 }
 
-/// All subscriptions, by number.
+/// All queues, by number, and the subscribers of each.
 #[derive(Default)]
 pub struct Bus {
     slots: BTreeMap<u64, Slot>,
+    /// From the number of a subscription to its queue; some have ended and may still settle.
+    queues: BTreeMap<u64, u64>,
     last: u64,
 }
 
@@ -45,7 +48,7 @@ impl Bus {
     fn sweep(&mut self, now: Instant) {
         self.slots.retain(|_, slot| {
             let keep = match slot.holder {
-                Holder::Subscriber => true,
+                Holder::Subscriber(_) => true,
                 Holder::Expected(until) | Holder::Gone(until) => until > now,
             };
             if !keep {
@@ -53,9 +56,12 @@ impl Bus {
             }
             keep
         });
+        let slots = &self.slots;
+        self.queues.retain(|_, queue| slots.contains_key(queue));
     }
 
     fn add(&mut self, queue: Queue, holder: Holder) -> u64 {
+        // Never a number that another queue has had: somebody may still wait for room in that one.
         self.last += 1;
         self.slots.insert(self.last, Slot { queue, holder });
         self.last
@@ -63,29 +69,37 @@ impl Bus {
 
     pub fn subscribe(&mut self, topic: &str, now: Instant) -> u64 {
         self.sweep(now);
-        let free = self.slots.iter_mut().find(|(_, s)| s.queue.topic == topic && !matches!(s.holder, Holder::Subscriber));
-        match free {
-            Some((id, slot)) => {
-                slot.holder = Holder::Subscriber;
-                slot.queue.rewind();
-                *id
+        self.last += 1;
+        let id = self.last;
+        let free = self.slots.iter_mut().find(|(_, s)| s.queue.topic == topic && !matches!(s.holder, Holder::Subscriber(_)));
+        let queue = match free {
+            Some((queue, slot)) => {
+                slot.holder = Holder::Subscriber(id);
+                *queue
             }
-            None => self.add(Queue::new(topic), Holder::Subscriber),
-        }
+            None => self.add(Queue::new(topic), Holder::Subscriber(id)),
+        };
+        self.queues.insert(id, queue);
+        id
     }
 
+    /// The first time nothing is handed out any more; the second time what was not settled goes back to the queue.
     pub fn unsubscribe(&mut self, id: u64, now: Instant) {
-        if let Some(slot) = self.slots.get_mut(&id) {
-            slot.holder = Holder::Gone(now + PARKED);
-            slot.queue.rewind();
-            slot.queue.wake_all();
+        if let Some(slot) = self.queues.get(&id).and_then(|queue| self.slots.get_mut(queue)) {
+            if matches!(slot.holder, Holder::Subscriber(holder) if holder == id) {
+                slot.holder = Holder::Gone(now + PARKED);
+                slot.queue.wake_all();
+            } else {
+                slot.queue.give_back(id);
+                self.queues.remove(&id);
+            }
         }
         self.sweep(now);
     }
 
-    /// The subscriptions that a message of `topic` goes to. The clock is asked only when some queue has a term.
+    /// The queues that a message of `topic` goes to. The clock is asked only when some queue has a term.
     pub fn targets(&mut self, topic: &str, now: impl Fn() -> Instant) -> Vec<u64> {
-        if self.slots.values().any(|s| !matches!(s.holder, Holder::Subscriber)) {
+        if self.slots.values().any(|s| !matches!(s.holder, Holder::Subscriber(_))) {
             self.sweep(now());
         }
         let open = self.slots.iter().filter(|(_, s)| !matches!(s.holder, Holder::Gone(_)));
@@ -93,8 +107,8 @@ impl Bus {
     }
 
     /// True when the message was taken, or when nobody is there to take it any more.
-    pub fn offer(&mut self, id: u64, payload: &Rc<Payload>) -> bool {
-        match self.slots.get_mut(&id) {
+    pub fn offer(&mut self, queue: u64, payload: &Rc<Payload>) -> bool {
+        match self.slots.get_mut(&queue) {
             None | Some(Slot { holder: Holder::Gone(_), .. }) => true,
             Some(slot) => slot.queue.push(payload),
         }
@@ -102,24 +116,27 @@ impl Bus {
 
     /// Up to `max` messages; none for a subscription that does not exist or has ended.
     pub fn take<T>(&mut self, id: u64, max: u32, render: impl Fn(&str, u64, &Entry) -> T) -> Option<Vec<T>> {
-        let slot = self.slots.get_mut(&id).filter(|s| matches!(s.holder, Holder::Subscriber))?;
-        Some(slot.queue.take(max as usize, render))
+        let slot = self.queues.get(&id).and_then(|queue| self.slots.get_mut(queue))?;
+        if !matches!(slot.holder, Holder::Subscriber(holder) if holder == id) {
+            return None;
+        }
+        Some(slot.queue.take(id, max as usize, render))
     }
 
     pub fn forget(&mut self, id: u64, messages: impl Iterator<Item = u64>) {
-        if let Some(slot) = self.slots.get_mut(&id) {
+        if let Some(slot) = self.queues.get(&id).and_then(|queue| self.slots.get_mut(queue)) {
             messages.for_each(|message| slot.queue.forget(message));
         }
     }
 
-    pub fn wait_for_room(&mut self, id: u64, waker: &Waker) {
-        if let Some(slot) = self.slots.get_mut(&id) {
+    pub fn wait_for_room(&mut self, queue: u64, waker: &Waker) {
+        if let Some(slot) = self.slots.get_mut(&queue) {
             slot.queue.wait_for_room(waker);
         }
     }
 
     pub fn wait_for_message(&mut self, id: u64, waker: &Waker) {
-        if let Some(slot) = self.slots.get_mut(&id) {
+        if let Some(slot) = self.queues.get(&id).and_then(|queue| self.slots.get_mut(queue)) {
             slot.queue.wait_for_message(waker);
         }
     }
@@ -188,12 +205,13 @@ mod tests {
         let (mut bus, now) = (Bus::default(), Instant::now());
         let id = bus.subscribe("t", now);
         let large = Rc::new(Payload { data: vec![0; 40 << 20], metadata: Vec::new() });
-        assert!(bus.offer(id, &large));
-        assert!(!bus.offer(id, &large));
+        let queue = bus.targets("t", || now)[0];
+        assert!(bus.offer(queue, &large));
+        assert!(!bus.offer(queue, &large));
         assert_eq!(bus.take(id, 1, |_, id, _| id), Some(vec![1]));
-        assert!(!bus.offer(id, &large), "handed out is not settled");
+        assert!(!bus.offer(queue, &large), "handed out is not settled");
         bus.forget(id, [1].into_iter());
-        assert!(bus.offer(id, &large));
+        assert!(bus.offer(queue, &large));
     }
 
     #[test]
@@ -207,10 +225,28 @@ mod tests {
         assert_eq!(publish(&mut bus, "t", "lost", now), 0);
         assert!(bus.take(id, 1, |_, id, _| id).is_none());
         let again = bus.subscribe("t", now);
+        assert_ne!(id, again);
+        bus.unsubscribe(id, now);
         assert_eq!(texts(&mut bus, again), [(2, "1".into(), 1), (3, "2".into(), 0)]);
         bus.unsubscribe(again, now);
         let late = bus.subscribe("t", now + PARKED);
         assert!(texts(&mut bus, late).is_empty());
+    }
+
+    #[test]
+    fn what_an_ended_subscriber_settles_does_not_come_again() {
+        let (mut bus, now) = (Bus::default(), Instant::now());
+        let id = bus.subscribe("t", now);
+        ["1", "2", "3"].iter().for_each(|text| assert_eq!(publish(&mut bus, "t", text, now), 1));
+        assert_eq!(bus.take(id, 2, |_, id, _| id), Some(vec![1, 2]));
+        bus.unsubscribe(id, now);
+        let again = bus.subscribe("t", now);
+        bus.forget(id, [1].into_iter());
+        assert_eq!(bus.take(again, 1, |_, id, _| id), Some(vec![3]), "what is in other hands stays there");
+        bus.unsubscribe(id, now);
+        assert_eq!(texts(&mut bus, again), [(4, "2".into(), 1)]);
+        bus.forget(again, [3, 4].into_iter());
+        assert_eq!(bus.queues().map(|q| q.entries().count()).sum::<usize>(), 0);
     }
 
     #[test]
@@ -226,7 +262,7 @@ mod tests {
         let (a, b) = (new.subscribe("t", now), new.subscribe("t", now));
         assert_eq!(texts(&mut new, a), [(1, "between".into(), 0)]);
         assert_eq!(texts(&mut new, b), [(1, "both".into(), 0), (2, "between".into(), 0)]);
-        assert_eq!(second, 2);
+        assert_ne!(first, second);
         assert_eq!(publish(&mut new, "t", "later", now + RESTORED), 2);
     }
 

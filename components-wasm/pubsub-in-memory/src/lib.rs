@@ -50,17 +50,17 @@ impl Memory {
         if self.closed.get() { Err(Error::Unavailable("component is closed".into())) } else { Ok(()) }
     }
 
-    /// Waits until the queue of one subscription takes the message, or is gone.
-    async fn deliver(&self, subscription: u64, payload: &Rc<Payload>) -> Result<(), Error> {
-        if self.bus.borrow_mut().offer(subscription, payload) {
+    /// Waits until a queue takes the message, or is gone.
+    async fn deliver(&self, queue: u64, payload: &Rc<Payload>) -> Result<(), Error> {
+        if self.bus.borrow_mut().offer(queue, payload) {
             return Ok(());
         }
         let room = poll_fn(|cx| {
             let mut bus = self.bus.borrow_mut();
-            if bus.offer(subscription, payload) {
+            if bus.offer(queue, payload) {
                 return Poll::Ready(());
             }
-            bus.wait_for_room(subscription, cx.waker());
+            bus.wait_for_room(queue, cx.waker());
             Poll::Pending
         });
         proa_sdk::time::timeout(PATIENCE, room)
@@ -77,8 +77,8 @@ impl Publisher for Memory {
             return Ok(());
         }
         let payload = Rc::new(Payload { data: request.data, metadata: request.metadata });
-        for subscription in targets {
-            self.deliver(subscription, &payload).await?;
+        for queue in targets {
+            self.deliver(queue, &payload).await?;
         }
         Ok(())
     }

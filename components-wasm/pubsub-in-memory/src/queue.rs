@@ -27,11 +27,18 @@ pub struct Entry {
     pub redeliveries: u32,
 }
 
+impl Entry {
+    fn again(&self) -> Self {
+        Self { payload: self.payload.clone(), redeliveries: self.redeliveries + 1 }
+    }
+}
+
 /// The queue of one subscription.
 pub struct Queue {
     pub topic: String,
     waiting: VecDeque<Entry>,
-    handed_out: BTreeMap<u64, Entry>,
+    /// With the subscriber that has it.
+    handed_out: BTreeMap<u64, (u64, Entry)>,
     bytes: usize,
     next_id: u64,
     receivers: VecDeque<Waker>,
@@ -85,20 +92,20 @@ impl Queue {
         self.waiting.push_back(entry);
     }
 
-    /// Hands out up to `max` messages.
-    pub fn take<T>(&mut self, max: usize, render: impl Fn(&str, u64, &Entry) -> T) -> Vec<T> {
+    /// Hands out up to `max` messages to a subscriber.
+    pub fn take<T>(&mut self, subscriber: u64, max: usize, render: impl Fn(&str, u64, &Entry) -> T) -> Vec<T> {
         let count = max.min(self.waiting.len());
         let mut out = Vec::with_capacity(count);
         for entry in self.waiting.drain(..count) {
             out.push(render(&self.topic, self.next_id, &entry));
-            self.handed_out.insert(self.next_id, entry);
+            self.handed_out.insert(self.next_id, (subscriber, entry));
             self.next_id += 1;
         }
         out
     }
 
     pub fn forget(&mut self, id: u64) {
-        if let Some(entry) = self.handed_out.remove(&id) {
+        if let Some((_, entry)) = self.handed_out.remove(&id) {
             self.bytes -= entry.payload.data.len();
             wake(&mut self.publishers);
         }
@@ -106,14 +113,18 @@ impl Queue {
 
     /// Everything unsettled in its order, what was handed out first.
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        let again = self.handed_out.values().map(|e| Entry { payload: e.payload.clone(), redeliveries: e.redeliveries + 1 });
+        let again = self.handed_out.values().map(|(_, entry)| entry.again());
         again.chain(self.waiting.iter().cloned())
     }
 
-    /// Puts what was handed out and not settled back to the front.
-    pub fn rewind(&mut self) {
-        self.waiting = self.entries().collect();
-        self.handed_out.clear();
+    /// Puts what a subscriber was handed and did not settle back to the front.
+    pub fn give_back(&mut self, subscriber: u64) {
+        let (back, rest): (BTreeMap<_, _>, _) = std::mem::take(&mut self.handed_out).into_iter().partition(|(_, (holder, _))| *holder == subscriber);
+        self.handed_out = rest;
+        if !back.is_empty() {
+            back.into_values().rev().for_each(|(_, entry)| self.waiting.push_front(entry.again()));
+            wake(&mut self.receivers);
+        }
     }
 
     pub fn wait_for_room(&mut self, waker: &Waker) {

@@ -81,7 +81,54 @@ pub struct TopicDelivery {
 pub enum DeliveryStatus {
     Success,
     Retry,
+    /// Never again; the dead letter topic, where there is one, gets it.
     Drop,
+    /// Nobody there will ever take such an event: done with, and no dead letter either.
+    Unwanted,
+    /// The subscriber went away before it answered: whether it has seen the event is not known, so the broker keeps it.
+    Unanswered,
+}
+
+/// What an entry of a bulk delivery holds.
+#[derive(Clone, Debug)]
+pub enum BulkEvent {
+    CloudEvent(serde_json::Value),
+    Raw(Bytes),
+}
+
+/// One event among several.
+#[derive(Clone, Debug)]
+pub struct BulkEntry {
+    /// Names the entry in the answer.
+    pub id: String,
+    pub event: BulkEvent,
+    /// What the broker said of the message; none where it said nothing.
+    pub content_type: Option<String>,
+    pub metadata: Metadata,
+}
+
+/// Several events for one path in one call.
+#[derive(Clone, Debug)]
+pub struct BulkDelivery {
+    pub subscription: Arc<Source>,
+    pub id: String,
+    pub path: String,
+    pub entries: Vec<BulkEntry>,
+}
+
+/// What the application said to several events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BulkReply {
+    /// Entry by entry; what is not named has no answer.
+    Statuses(Vec<(String, DeliveryStatus)>),
+    /// Nobody there takes such a call.
+    Unwanted,
+}
+
+/// A stream of events that an application has opened itself.
+pub trait EventStream: Send + Sync {
+    /// Hands an event over and waits for the verdict.
+    fn deliver(&self, delivery: TopicDelivery) -> BoxFuture<'_, Result<DeliveryStatus, ChannelError>>;
 }
 
 /// One event of an input binding.
@@ -114,6 +161,7 @@ pub trait AppChannel: Send + Sync {
     /// The application's configuration of actors; null when it has none.
     fn app_config(&self) -> BoxFuture<'_, Result<serde_json::Value, ChannelError>>;
     fn deliver(&self, delivery: TopicDelivery) -> BoxFuture<'_, Result<DeliveryStatus, ChannelError>>;
+    fn deliver_bulk(&self, delivery: BulkDelivery) -> BoxFuture<'_, Result<BulkReply, ChannelError>>;
     /// Whether the application takes events of this binding.
     fn binding_wanted<'a>(&'a self, name: &'a str, route: &'a str, timeout: Duration) -> BoxFuture<'a, Result<bool, ChannelError>>;
     fn binding_event(&self, event: BindingDelivery) -> BoxFuture<'_, Result<BindingReply, ChannelError>>;

@@ -7,11 +7,13 @@ use crate::runtime::Runtime;
 use crate::slots::Slot;
 use crate::trace::{self, Link, Span};
 use bytes::Bytes;
+use futures::future::join_all;
 use proa_host::generation::Generation;
 use proa_host::kinds::bindings::{Error, Event, Verdict};
 use proa_host::manifest::Kind;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -26,16 +28,22 @@ const BACKOFF: Duration = Duration::from_millis(500);
 pub struct Inputs {
     running: tokio::sync::Mutex<HashMap<String, (CancellationToken, JoinHandle<()>)>>,
     wanted: tokio::sync::Mutex<HashMap<String, bool>>,
+    /// Nothing begins any more.
+    closed: AtomicBool,
 }
 
 impl Inputs {
     pub async fn stop_all(&self) {
         let running: Vec<_> = self.running.lock().await.drain().map(|(_, r)| r).collect();
         running.iter().for_each(|(stop, _)| stop.cancel());
-        for (_, task) in running {
-            // A loop that does not end in its drain time is left to the end of the runtime.
-            let _ = tokio::time::timeout(DRAIN, task).await;
-        }
+        // A loop that does not end in its drain time is left to the end of the runtime.
+        let _ = tokio::time::timeout(DRAIN, join_all(running.into_iter().map(|(_, task)| task))).await;
+    }
+
+    /// Ends everything, for good.
+    pub async fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.stop_all().await;
     }
 }
 
@@ -50,10 +58,14 @@ pub async fn start_all(runtime: &Arc<Runtime>) {
         if !reads || running || !wanted(runtime, &slot).await {
             continue;
         }
+        let mut running = runtime.inputs.running.lock().await;
+        if runtime.inputs.closed.load(Ordering::SeqCst) {
+            return;
+        }
         let stop = CancellationToken::new();
         let (runtime_, slot_, stop_) = (runtime.clone(), slot.clone(), stop.clone());
         let task = tokio::spawn(async move { run(runtime_, slot_, stop_).await });
-        runtime.inputs.running.lock().await.insert(slot.name.clone(), (stop, task));
+        running.insert(slot.name.clone(), (stop, task));
     }
     runtime.inputs.running.lock().await.retain(|name, (stop, _)| {
         let there = runtime.slots.find(Kind::Bindings, name).is_some();

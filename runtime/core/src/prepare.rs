@@ -1,6 +1,7 @@
 //! A component resource made ready to start: every value resolved, what the runtime itself reads taken out.
 
 use crate::encryption::{Key, Keys};
+use crate::outbox;
 use crate::runtime::Runtime;
 use crate::scopes::TopicScopes;
 use proa_host::manifest::Kind;
@@ -28,6 +29,8 @@ pub struct Prepared {
     /// Topics carry the namespace.
     pub namespaced: bool,
     pub actor_state_store: bool,
+    /// Of a state store.
+    pub outbox: Option<outbox::Config>,
 }
 
 impl Prepared {
@@ -48,7 +51,9 @@ pub async fn prepare(runtime: &Runtime, component: &Component) -> Result<Prepare
     let encryption = encryption(component, &properties)?;
     let topics = TopicScopes::of(&properties, &runtime.options().app_id);
     let actor_state_store = lookup(&properties, "actorStateStore").is_some_and(is_truthy);
+    let outbox = outbox::Config::of(&properties).filter(|_| kind == Some(Kind::State));
     Ok(Prepared {
+        outbox,
         namespaced: uses_namespace(component),
         component: component.clone(),
         properties,

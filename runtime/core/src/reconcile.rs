@@ -89,6 +89,7 @@ pub async fn load(runtime: &Arc<Runtime>) -> Result<(), String> {
     }
     warn_of_secret_scopes(runtime);
     runtime.reconciler.keep(Arc::new(snapshot));
+    crate::delivery::reconcile(runtime);
     Ok(())
 }
 
@@ -268,7 +269,8 @@ pub async fn reconcile(runtime: &Arc<Runtime>) {
         }
     }
     runtime.reconciler.keep(snapshot);
-    if runtime.app.get().is_some() {
+    crate::delivery::reconcile(runtime);
+    if runtime.app.get().is_some() && runtime.app_is_well() {
         crate::input::start_all(runtime).await;
         crate::delivery::start_all(runtime).await;
     }

@@ -19,10 +19,12 @@ use proa_host::manifest::Kind;
 use proa_host::middleware::{BoxError, Lease as StageLease, Pipeline, Service, Stage};
 use proa_resources::Configuration;
 use proa_resources::configuration::{Handler, MetricLabel};
+use proa_resources::resource::Resource;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -67,7 +69,7 @@ pub struct Runtime {
     shutdown: CancellationToken,
     forced: AtomicBool,
     /// Whether the application may be called; only probing makes it false.
-    app_well: AtomicBool,
+    app_well: watch::Sender<bool>,
     pub(crate) tasks: TaskTracker,
     environment: BTreeMap<String, String>,
 }
@@ -106,7 +108,7 @@ impl Runtime {
             actor_store: Mutex::default(),
             shutdown: CancellationToken::new(),
             forced: AtomicBool::new(false),
-            app_well: AtomicBool::new(true),
+            app_well: watch::Sender::new(true),
             tasks: TaskTracker::new(),
             environment,
         });
@@ -186,13 +188,13 @@ impl Runtime {
 
     /// The application listens; whether it is well is found out by probing.
     pub fn app_found(&self) {
-        self.app_well.store(false, Ordering::SeqCst);
+        self.app_well.send_replace(false);
         self.targets.set("app", true);
     }
 
     /// The application can be reached (or there is none): deliveries begin, and resources are watched.
     pub async fn app_ready(self: &Arc<Self>, app: Option<Arc<dyn AppChannel>>) {
-        self.app_well.store(true, Ordering::SeqCst);
+        self.app_well.send_replace(true);
         if let Some(app) = app {
             // Set once in a runtime's life.
             let _ = self.app.set(app);
@@ -205,19 +207,18 @@ impl Runtime {
 
     /// The application turned healthy or unhealthy: deliveries stop and begin with it.
     pub async fn app_health(self: &Arc<Self>, healthy: bool) {
-        self.app_well.store(healthy, Ordering::SeqCst);
+        self.app_well.send_replace(healthy);
         if healthy {
             crate::input::start_all(self).await;
             crate::delivery::start_all(self).await;
         } else {
-            self.inputs.stop_all().await;
-            self.deliveries.stop_all().await;
+            tokio::join!(self.inputs.stop_all(), self.deliveries.stop_all());
         }
     }
 
     /// Whether the application may be called.
     pub fn app_is_well(&self) -> bool {
-        self.app_well.load(Ordering::SeqCst)
+        *self.app_well.borrow()
     }
 
     pub fn request_shutdown(&self, force: bool) {
@@ -232,21 +233,28 @@ impl Runtime {
         self.forced.load(Ordering::SeqCst)
     }
 
-    /// Stops taking messages and events, and settles what is in flight, for at most `limit`.
+    /// Stops taking messages and events, for good, and settles what is in flight, for at most `limit`.
     pub async fn stop_deliveries(&self, limit: Duration) {
         self.reconciler.stop.cancel();
-        let stopping = async {
-            self.inputs.stop_all().await;
-            self.deliveries.stop_all().await;
-        };
+        let stopping = async { tokio::join!(self.inputs.close(), self.deliveries.close()) };
         // What did not settle in time goes back to the broker.
         let _ = tokio::time::timeout(limit, stopping).await;
+    }
+
+    /// Resolves when the application is not well; never without probing.
+    pub async fn app_unwell(&self) {
+        let mut well = self.app_well.subscribe();
+        if well.wait_for(|well| !*well).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Closes every component.
     pub async fn close(&self, limit: Duration) {
         for slot in self.slots.all() {
-            slot.install(None);
+            if let Some(closed) = slot.install(None) {
+                tracing::info!(target: "dapr.runtime", "Shutting down component {}", closed.prepared.component.log_name());
+            }
         }
         self.tasks.close();
         let _ = tokio::time::timeout(limit, self.tasks.wait()).await;
@@ -290,7 +298,7 @@ fn metrics_options(options: &RuntimeOptions, configuration: &Configuration) -> M
     let rules = m.rules.iter().map(|r| Rule { name: r.name.clone(), labels: r.labels.iter().map(label).collect() });
     MetricsOptions {
         app_id: options.app_id.clone(),
-        namespace: options.namespace.clone(),
+        namespace: if options.namespace_set { options.namespace.clone() } else { String::new() },
         enabled: m.enabled,
         http: HttpOptions {
             increased_cardinality: m.http.increased_cardinality,

@@ -44,6 +44,13 @@ pub struct Slot {
     changes: watch::Sender<u64>,
     pub stats: Arc<Stats>,
     pub last: Mutex<LastChange>,
+    /// One more reference for each subscription that has messages out.
+    in_flight: Arc<()>,
+}
+
+/// A subscription has messages out, or may have.
+pub struct InFlight {
+    _one: Arc<()>,
 }
 
 /// The right to call a generation.
@@ -61,7 +68,25 @@ impl Slot {
             changes: watch::Sender::new(0),
             stats: Arc::default(),
             last: Mutex::default(),
+            in_flight: Arc::default(),
         }
+    }
+
+    /// To be held for as long as messages of a subscription may be with the application.
+    pub fn in_flight(&self) -> InFlight {
+        InFlight { _one: self.in_flight.clone() }
+    }
+
+    /// Waits until no message is with the application any more. False: that took longer than `limit`.
+    pub async fn drained(&self, limit: Duration) -> bool {
+        let deadline = tokio::time::Instant::now() + limit;
+        while Arc::strong_count(&self.in_flight) > 1 {
+            if tokio::time::Instant::now() > deadline {
+                return false;
+            }
+            tokio::time::sleep(Duration::from_micros(500)).await;
+        }
+        true
     }
 
     pub fn next_number(&self) -> u64 {

@@ -12,6 +12,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 const LOG: &str = "dapr.runtime";
+/// The most that an application may take for an event. Policies are what limits it sooner; this frees what a hung one would hold for ever.
+pub(crate) const ANSWER: Duration = Duration::from_secs(3600);
 /// How often a port is tried, and how long one try may take.
 const PAUSE: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_millis(500);

@@ -24,6 +24,7 @@ mod reflection;
 mod secrets;
 mod server;
 mod state;
+mod subscribe;
 pub(crate) mod trace;
 
 pub use server::{Role, serve};

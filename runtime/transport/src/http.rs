@@ -42,9 +42,9 @@ use proa_core::Runtime;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Serves the API until `stop`, and then what is in flight, for at most ten seconds.
+/// Serves the API until `stop`, and then what is in flight, for the graceful period at most.
 pub async fn serve(runtime: Arc<Runtime>, listeners: Listeners, stop: CancellationToken) {
-    let settings = server::Settings::new(runtime.options().read_buffer_size);
+    let settings = server::Settings::new(runtime.options().read_buffer_size, runtime.options().graceful_shutdown);
     let api = api::Api::new(runtime);
     server::run(listeners, settings, api, stop).await;
 }

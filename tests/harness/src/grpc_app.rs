@@ -30,6 +30,7 @@ pub enum Verdict {
     Fail(tonic::Code),
 }
 
+type BulkHandler = Arc<dyn Fn(&pb::TopicEventBulkRequestEntry) -> Option<Verdict> + Send + Sync>;
 type Handler = Arc<dyn Fn(&pb::TopicEventRequest) -> Verdict + Send + Sync>;
 
 #[derive(Default)]
@@ -39,6 +40,7 @@ struct Inner {
     handlers: Mutex<HashMap<String, Handler>>,
     events: Mutex<Vec<pb::TopicEventRequest>>,
     bulk_events: Mutex<Vec<pb::TopicEventBulkRequest>>,
+    bulk_handler: Mutex<Option<BulkHandler>>,
     binding_events: Mutex<Vec<pb::BindingEventRequest>>,
     binding_answer: Mutex<pb::BindingEventResponse>,
     tokens: Mutex<Vec<Option<String>>>,
@@ -105,6 +107,11 @@ impl GrpcApp {
     /// Events on `path` so far.
     pub fn events(&self, path: &str) -> Vec<pb::TopicEventRequest> {
         self.inner.events.lock().expect("events").iter().filter(|event| event.path == path).cloned().collect()
+    }
+
+    /// Answers each entry of a bulk delivery by a function; none: no answer for it.
+    pub fn on_bulk(&self, handler: impl Fn(&pb::TopicEventBulkRequestEntry) -> Option<Verdict> + Send + Sync + 'static) {
+        *self.inner.bulk_handler.lock().expect("bulk handler") = Some(Arc::new(handler));
     }
 
     pub fn bulk_events(&self) -> Vec<pb::TopicEventBulkRequest> {
@@ -201,8 +208,17 @@ impl AppCallback for Callbacks {
 
     async fn on_bulk_topic_event(&self, request: Request<pb::TopicEventBulkRequest>) -> Result<Response<pb::TopicEventBulkResponse>, Status> {
         let bulk = request.into_inner();
-        let status = |entry: &pb::TopicEventBulkRequestEntry| pb::TopicEventBulkResponseEntry { entry_id: entry.entry_id.clone(), status: 0 };
-        let statuses = bulk.entries.iter().map(status).collect();
+        let handler = self.0.bulk_handler.lock().expect("bulk handler").clone();
+        let status = |entry: &pb::TopicEventBulkRequestEntry| {
+            let verdict = handler.as_ref().map_or(Some(Verdict::Success), |handler| handler(entry))?;
+            let status = match verdict {
+                Verdict::Success => TopicEventResponseStatus::Success,
+                Verdict::Drop => TopicEventResponseStatus::Drop,
+                Verdict::Retry | Verdict::Fail(_) => TopicEventResponseStatus::Retry,
+            };
+            Some(pb::TopicEventBulkResponseEntry { entry_id: entry.entry_id.clone(), status: status.into() })
+        };
+        let statuses = bulk.entries.iter().filter_map(status).collect();
         self.0.bulk_events.lock().expect("bulk events").push(bulk);
         Ok(Response::new(pb::TopicEventBulkResponse { statuses }))
     }

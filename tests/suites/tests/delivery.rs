@@ -29,18 +29,26 @@ mod answers;
 mod bindings;
 #[path = "delivery/brokers.rs"]
 mod brokers;
-#[cfg(feature = "bulk-subscribe")]
 #[path = "delivery/bulk.rs"]
 mod bulk;
+#[path = "delivery/outbox.rs"]
+mod outbox;
 #[path = "delivery/policies.rs"]
 mod policies;
+#[path = "delivery/pressure.rs"]
+mod pressure;
+// One of several that share it.
+#[allow(dead_code)]
+#[path = "shared/process.rs"]
+mod process;
 #[path = "delivery/raw.rs"]
 mod raw;
 #[path = "delivery/redis.rs"]
 mod redis;
 #[path = "delivery/routing.rs"]
 mod routing;
-#[cfg(feature = "streaming")]
+#[path = "delivery/shutdown.rs"]
+mod shutdown;
 #[path = "delivery/streaming.rs"]
 mod streaming;
 #[path = "delivery/subscriptions.rs"]

@@ -93,6 +93,7 @@ pub async fn start(runtime: &Arc<Runtime>, name: &str, version: &str, configurat
 
 fn prepared(component: Resource, properties: Vec<(String, String)>, app_id: &str) -> Prepared {
     Prepared {
+        outbox: None,
         topics: TopicScopes::of(&properties, app_id),
         component,
         properties,

@@ -21,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 const INIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long calls may take to come back before a component's own state is carried over.
 const PAUSE: Duration = Duration::from_secs(5);
+/// How long messages may be with the application before a component's own state is carried over. One that takes longer is delivered twice.
+const DELIVERED: Duration = Duration::from_secs(2);
 /// How long an old generation may finish its calls.
 const DRAIN: Duration = Duration::from_secs(60);
 
@@ -128,6 +130,9 @@ fn carries(old: &Current, new: &Module) -> bool {
 async fn hand_over(slot: &Slot, old: &Current) -> Result<Vec<u8>, String> {
     if !slot.pause(PAUSE).await {
         return Err(format!("calls did not end within {}s: the state cannot be carried over", PAUSE.as_secs()));
+    }
+    if !slot.drained(DELIVERED).await {
+        tracing::warn!(target: "dapr.runtime.hotreload", "component {}: messages that the application still has will be delivered again", slot.name);
     }
     match old.generation.save().await {
         Some(state) => state.map_err(|e| format!("cannot save the state of the previous generation: {e}")),

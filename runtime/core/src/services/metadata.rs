@@ -1,7 +1,6 @@
 //! What the sidecar tells of itself.
 
 use crate::app::Rule;
-use crate::delivery::Origin;
 use crate::runtime::Runtime;
 use crate::slots::{Current, Slot};
 use proa_host::manifest::Kind;
@@ -175,7 +174,7 @@ pub fn get(runtime: &Runtime) -> Info {
     extended.extend(runtime.resiliency().refused().into_iter().map(|(name, why)| (format!("proa.resiliency.{name}.error"), why)));
     let subscriptions = runtime.deliveries.subscriptions().into_iter().map(|s| SubscriptionInfo {
         rules: rules(&s.spec.rules, &s.spec.default_path),
-        origin: if s.origin == Origin::Declarative { "DECLARATIVE" } else { "PROGRAMMATIC" },
+        origin: s.origin.as_str(),
         pubsubname: s.spec.pubsub_name,
         topic: s.spec.topic,
         dead_letter_topic: s.spec.dead_letter_topic,

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use proa_host::kinds::pubsub::{Entry, Error as BrokerError, PublishRequest};
 use proa_host::manifest::Kind;
 use proa_model::{Error, Metadata, error, lookup};
-use proa_resources::is_truthy;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -38,7 +37,7 @@ pub struct FailedEntry {
     pub error: String,
 }
 
-fn text(error: BrokerError) -> String {
+pub(crate) fn text(error: BrokerError) -> String {
     match error {
         BrokerError::InvalidArgument(t) | BrokerError::NotFound(t) | BrokerError::Denied(t) | BrokerError::Unavailable(t) | BrokerError::Other(t) => {
             t
@@ -83,16 +82,27 @@ fn permitted(runtime: &Runtime, slot: &Slot, topic: &str) -> Result<(), Error> {
     Err(error::pubsub::forbidden(&slot.name, topic, app_id, &why))
 }
 
-fn is_raw(metadata: &Metadata) -> bool {
-    lookup(metadata, "rawPayload").is_some_and(is_truthy)
+/// Whether `rawPayload` asks for no envelope; it has to be a truth value as Go reads one.
+pub(crate) fn raw_payload(metadata: &Metadata) -> Result<bool, String> {
+    match lookup(metadata, "rawPayload") {
+        None | Some("0" | "f" | "F" | "FALSE" | "false" | "False") => Ok(false),
+        Some("1" | "t" | "T" | "TRUE" | "true" | "True") => Ok(true),
+        Some(other) => Err(format!("rawPayload value must be a valid boolean: actual is '{other}'")),
+    }
+}
+
+/// Everything that speaks against a publication before its data are looked at; transports ask before they take the data apart.
+pub fn check(runtime: &Runtime, pubsub: &str, topic: &str, metadata: &Metadata) -> Result<(), Error> {
+    find(runtime, pubsub, topic)?;
+    raw_payload(metadata).map(drop).map_err(|why| error::pubsub::metadata(pubsub, &runtime.options().app_id, &why))
 }
 
 /// What the broker gets: the data as they are, or in an envelope.
 fn payload(runtime: &Runtime, cx: &Cx, slot: &Slot, topic: &str, entry: &BulkEntry) -> Result<(Bytes, Option<String>), Error> {
-    if is_raw(&entry.metadata) {
+    let app_id = &runtime.options().app_id;
+    if raw_payload(&entry.metadata).map_err(|why| error::pubsub::metadata(&slot.name, app_id, &why))? {
         return Ok((entry.data.clone(), Some(entry.content_type.clone()).filter(|c| !c.is_empty())));
     }
-    let app_id = &runtime.options().app_id;
     let draft = Draft {
         source: app_id,
         topic,
@@ -175,7 +185,7 @@ pub async fn publish_bulk(
 
 /// The span of one entry of many; each event has a parent of its own.
 fn produced(entry: &BulkEntry) -> Option<Span> {
-    let span = trace::current().filter(|_| !is_raw(&entry.metadata))?;
+    let span = trace::current().filter(|_| matches!(raw_payload(&entry.metadata), Ok(false)))?;
     let name = span.name().to_owned();
     Some(span.child(trace::Kind::Producer, name))
 }

@@ -106,7 +106,7 @@ impl From<Concurrency> for store::Concurrency {
 }
 
 /// A store's failure in words, and what kind it is.
-fn failure(error: store::Error) -> (Outcome, String) {
+pub(crate) fn failure(error: store::Error) -> (Outcome, String) {
     let with = |prefix: &str, cause: String| if cause.is_empty() { prefix.to_owned() } else { format!("{prefix}: {cause}") };
     match error {
         store::Error::EtagMismatch(why) => (Outcome::EtagMismatch, with("possible etag mismatch. error from state store", why)),
@@ -306,7 +306,7 @@ pub async fn get_bulk(runtime: &Runtime, _cx: &Cx, name: &str, keys: Vec<String>
     Ok(keys.into_iter().zip(outcomes).map(read).collect())
 }
 
-pub async fn transact(runtime: &Runtime, _cx: &Cx, name: &str, operations: Vec<Operation>, metadata: Metadata) -> Result<(), Error> {
+pub async fn transact(runtime: &Runtime, cx: &Cx, name: &str, mut operations: Vec<Operation>, metadata: Metadata) -> Result<(), Error> {
     let (slot, current) = find(runtime, name)?;
     if !current.generation.module().interfaces().contains(&"state/transactions") {
         return Err(error::state::transactions_not_supported(name));
@@ -322,7 +322,13 @@ pub async fn transact(runtime: &Runtime, _cx: &Cx, name: &str, operations: Vec<O
         Operation::Set(item) => set_request(name, &current.prepared, item).map(store::Operation::Set),
         Operation::Delete(item) => delete_request(name, &current.prepared, item).map(store::Operation::Delete),
     };
-    let requests = operations.iter().map(prepared).collect::<Result<Vec<_>, _>>()?;
+    let mut requests = operations.iter().map(prepared).collect::<Result<Vec<_>, _>>()?;
+    if let Some(outbox) = &current.prepared.outbox {
+        // Nothing is told of a transaction that cannot even be written down.
+        let markers = crate::outbox::announce(runtime, cx, outbox, current.prepared.encryption.as_ref(), &mut operations).await?;
+        requests = operations.iter().map(prepared).collect::<Result<Vec<_>, _>>()?;
+        requests.extend(markers.into_iter().map(marker));
+    }
     drop(current);
     let operation = CallOperation { family: Family::State, name: "transaction", read: false };
     let answer = call(runtime, &slot, operation, |lease| {
@@ -331,6 +337,20 @@ pub async fn transact(runtime: &Runtime, _cx: &Cx, name: &str, operations: Vec<O
     });
     let failed = |why: &str| error::state::transaction(why);
     answer.await.map_err(|e| failed(&e.to_string()))?.map_err(|e| failed(&failure(e).1))
+}
+
+/// The item that tells the relay of an outbox that its transaction has taken place. Its key has no prefix, as in Dapr.
+fn marker(key: String) -> store::Operation {
+    store::Operation::Set(store::SetRequest {
+        key,
+        value: b"0".to_vec(),
+        encoding: store::Encoding::Bytes,
+        etag: None,
+        concurrency: store::Concurrency::Unspecified,
+        consistency: store::Consistency::Unspecified,
+        content_type: None,
+        metadata: Metadata::new(),
+    })
 }
 
 pub async fn query(runtime: &Runtime, _cx: &Cx, name: &str, query: Bytes, metadata: Metadata) -> Result<QueryResult, Error> {

@@ -94,3 +94,9 @@ pub fn unmarshal_events(pubsub: &str, topic: &str, app_id: &str, why: &str) -> E
     let metadata = app_metadata(app_id, Some(why));
     owned(build("ERR_PUBSUB_EVENTS_SER", "DAPR_PUBSUB_UNMARSHAL_EVENTS", 400, Grpc::InvalidArgument, message, metadata), pubsub)
 }
+
+/// The event of a transaction could not be announced: the transaction does not take place.
+pub fn outbox(app_id: &str, why: &str) -> Error {
+    let message = format!("error while publishing outbox message: {why}");
+    build("ERR_PUBLISH_OUTBOX", "DAPR_PUBSUB_OUTBOX", 500, Grpc::Internal, message, app_metadata(app_id, Some(why)))
+}

@@ -9,6 +9,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+/// Asks for the application's configuration, once it can be called.
+pub async fn ask_config(runtime: &Runtime, app: &dyn AppChannel) {
+    if runtime.options().disable_init_endpoints.iter().any(|e| e == "config") {
+        tracing::info!(target: "dapr.runtime", "Skipping programmatic dapr configuration loading");
+    } else if let Err(error) = app.app_config().await {
+        tracing::warn!(target: "dapr.runtime", "failed to get the app's configuration: {error}");
+    }
+}
+
 /// Probes until `stop`, and tells the runtime of every change. The application counts as unhealthy until the first good answer.
 pub async fn probe(runtime: Arc<Runtime>, app: Arc<dyn AppChannel>, health: AppHealth, stop: CancellationToken) {
     let (mut healthy, mut failures, mut begun) = (false, 0u32, false);
@@ -21,6 +30,7 @@ pub async fn probe(runtime: Arc<Runtime>, app: Arc<dyn AppChannel>, health: AppH
                 if begun {
                     runtime.app_health(true).await
                 } else {
+                    ask_config(&runtime, app.as_ref()).await;
                     runtime.app_ready(Some(app.clone())).await
                 }
                 begun = true;

@@ -2,7 +2,7 @@
 //! application; and back.
 
 use super::End;
-use super::app::probe;
+use super::app::{ask_config, probe};
 use super::options::{self, Ports};
 use super::signals::{Asked, Signals};
 use crate::flags::SidecarFlags;
@@ -25,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the end waits for the last spans to be exported.
 const FLUSH: Duration = Duration::from_secs(5);
+/// How long messages may be with the application once no more are taken.
+const DRAIN: Duration = Duration::from_secs(30);
 
 fn fatal(why: impl std::fmt::Display) -> End {
     tracing::error!(target: "dapr.runtime", fatal = true, "Fatal error from runtime: {why}");
@@ -217,13 +219,6 @@ async fn reach_app(runtime: Arc<Runtime>, stop: CancellationToken, begun: Instan
             tracing::error!(target: "dapr.runtime", "the application cannot be reached: {error}");
             None
         });
-        if options.disable_init_endpoints.iter().any(|e| e == "config") {
-            tracing::info!(target: "dapr.runtime", "Skipping programmatic dapr configuration loading");
-        } else if let Some(app) = &channel
-            && let Err(error) = app.app_config().await
-        {
-            tracing::warn!(target: "dapr.runtime", "failed to get the app's configuration: {error}");
-        }
         match (channel, options.app_health.clone()) {
             (Some(app), Some(health)) => {
                 // An application that is not well does not make the sidecar unready.
@@ -232,6 +227,9 @@ async fn reach_app(runtime: Arc<Runtime>, stop: CancellationToken, begun: Instan
                 probe(runtime.clone(), app, health, stop.clone()).await;
             }
             (channel, _) => {
+                if let Some(app) = &channel {
+                    ask_config(&runtime, app.as_ref()).await;
+                }
                 runtime.app_ready(channel).await;
                 running(begun);
             }
@@ -247,6 +245,17 @@ fn running(begun: Instant) {
     tracing::info!(target: "dapr.runtime", "dapr initialized. Status: Running. Init Elapsed {}ms", begun.elapsed().as_millis());
 }
 
+/// No messages and events any more, but the API as ever: until the time is over or the application says that it is done.
+async fn blocked(runtime: &Runtime, block: Duration) {
+    let text = proa_resources::go_duration::format(block);
+    tracing::info!(target: "dapr.runtime", "Blocking graceful shutdown for {text} or until app reports unhealthy...");
+    runtime.stop_deliveries(DRAIN).await;
+    tokio::select! {
+        () = tokio::time::sleep(block) => tracing::info!(target: "dapr.runtime", "Block shutdown period expired, entering shutdown..."),
+        () = runtime.app_unwell() => tracing::info!(target: "dapr.runtime", "App reported unhealthy, entering shutdown..."),
+    }
+}
+
 async fn end(
     flags: &SidecarFlags,
     runtime: &Arc<Runtime>,
@@ -255,15 +264,12 @@ async fn end(
     app: tokio::task::JoinHandle<()>,
 ) -> End {
     if let Some(block) = flags.block_shutdown {
-        let text = proa_resources::go_duration::format(block);
-        tracing::info!(target: "dapr.runtime", "Blocking graceful shutdown for {text} or until app reports unhealthy...");
-        runtime.stop_deliveries(block).await;
-        tokio::time::sleep(block).await;
-        tracing::info!(target: "dapr.runtime", "Block shutdown period expired, entering shutdown...");
+        blocked(runtime, block).await;
     }
     stop_app.cancel();
     let grace = flags.graceful_shutdown;
     let work = async {
+        tracing::info!(target: "dapr.runtime", "Dapr is shutting down");
         // The task ends with its token.
         let _ = app.await;
         runtime.leave().await;
@@ -274,6 +280,7 @@ async fn end(
         if let Some(exporter) = servers.exporter.take() {
             exporter.close(FLUSH).await;
         }
+        tracing::info!(target: "dapr.runtime", "Dapr runtime stopped");
     };
     if tokio::time::timeout(grace.max(Duration::from_millis(500)), work).await.is_err() {
         tracing::error!(target: "dapr.runtime", "Graceful shutdown timeout exceeded, forcing shutdown");

@@ -89,7 +89,9 @@ fn read_document(text: &str, origin: Origin, snapshot: &mut Snapshot) {
             return;
         }
     };
-    let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
+    // Names of fields count without their case, as everywhere in a resource.
+    let found = |field: &str| value.as_object()?.iter().find(|(name, _)| name.eq_ignore_ascii_case(field)).map(|(_, value)| value);
+    let text = |field: &str| value.get(field).or_else(|| found(field)).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind_name) = (text("apiVersion"), text("kind"));
     let Some(kind) = known_kind(api_version, kind_name, &origin, snapshot) else {
         return;

@@ -1,12 +1,13 @@
 //! The channel to an application that speaks gRPC: multiplexed connections, most often one, made when needed and again after a break.
 //!
 //! TLS (`grpcs`) is taken without looking at the certificate, as in Dapr. A call waits for a free place when the application's
-//! concurrency is limited, and otherwise for as long as the application takes; dropping it cancels it. Every call is counted in the
+//! concurrency is limited, and otherwise an hour at most; dropping it cancels it. Every call is counted in the
 //! `grpc_io_client_*` series. An application that cannot be reached is a failure of the call, never of the channel.
 
-mod answers;
+pub(crate) mod answers;
+mod bulk;
 mod connection;
-mod event;
+pub(crate) mod event;
 mod invoke;
 
 use crate::grpc::error::{name, printed};
@@ -16,7 +17,9 @@ use answers::{forward, reply, subscription, verdict};
 use connection::Dial;
 use futures::future::BoxFuture;
 use http::uri::PathAndQuery;
-use proa_core::app::{AppChannel, AppSubscription, BindingDelivery, BindingReply, ChannelError, DeliveryStatus, TopicDelivery};
+use proa_core::app::{
+    AppChannel, AppSubscription, BindingDelivery, BindingReply, BulkDelivery, BulkReply, ChannelError, DeliveryStatus, TopicDelivery,
+};
 use proa_core::invocation::{InvokeError, InvokeRequest, InvokeResponse};
 use proa_core::{Metrics, Runtime, RuntimeOptions};
 use proa_host::middleware::Body;
@@ -113,7 +116,8 @@ impl GrpcApp {
             request.metadata_mut().insert(TOKEN, token.clone());
         }
         let (sent, begun) = (request.get_ref().encoded_len() as u64, Instant::now());
-        let outcome = self.send(method, request).await;
+        let sending = tokio::time::timeout(super::ANSWER, self.send(method, request)).await;
+        let outcome = sending.unwrap_or_else(|_| Err(Status::deadline_exceeded("context deadline exceeded")));
         let received = outcome.as_ref().map_or(0, |answer: &A| answer.encoded_len() as u64);
         let status = name(outcome.as_ref().map_or_else(Status::code, |_| Code::Ok));
         if method == HEALTH_CHECK {
@@ -173,7 +177,7 @@ impl GrpcApp {
             Ok(answer) => verdict(&id, answer.status),
             Err(status) if status.code() == Code::Unimplemented => {
                 tracing::warn!(target: LOG, "non-retriable error returned from app while processing pub/sub event {id}: {}", printed(&status));
-                Ok(DeliveryStatus::Drop)
+                Ok(DeliveryStatus::Unwanted)
             }
             Err(status) => Err(rejected(&format!("error returned from app while processing pub/sub event {id}: retriable error occurred"), &status)),
         }
@@ -223,6 +227,10 @@ impl AppChannel for GrpcApp {
 
     fn deliver(&self, delivery: TopicDelivery) -> BoxFuture<'_, Result<DeliveryStatus, ChannelError>> {
         Box::pin(self.deliver_event(delivery))
+    }
+
+    fn deliver_bulk(&self, delivery: BulkDelivery) -> BoxFuture<'_, Result<BulkReply, ChannelError>> {
+        Box::pin(self.deliver_events(delivery))
     }
 
     fn binding_wanted<'a>(&'a self, name: &'a str, _route: &'a str, timeout: Duration) -> BoxFuture<'a, Result<bool, ChannelError>> {

@@ -4,6 +4,7 @@
 //! the certificate, as in Dapr. Every call is counted in the `http_client_*` series.
 
 mod answers;
+mod bulk;
 pub(crate) mod connect;
 pub(crate) mod invoke;
 mod target;
@@ -18,7 +19,9 @@ use http::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use invoke::Way;
 use proa_core::Runtime;
-use proa_core::app::{AppChannel, AppSubscription, BindingDelivery, BindingReply, ChannelError, DeliveryStatus, TopicDelivery};
+use proa_core::app::{
+    AppChannel, AppSubscription, BindingDelivery, BindingReply, BulkDelivery, BulkReply, ChannelError, DeliveryStatus, TopicDelivery,
+};
 use proa_core::invocation::{InvokeError, InvokeRequest, InvokeResponse};
 use proa_core::trace::recording;
 use proa_host::middleware::{Body, BoxError, Service};
@@ -135,7 +138,8 @@ impl HttpApp {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         self.way.metrics.http_client_started(method.as_str(), &path, request.body().length());
         let begun = Instant::now();
-        let answer = self.send(request).await;
+        let sending = tokio::time::timeout(super::ANSWER, self.send(request)).await;
+        let answer = sending.unwrap_or_else(|_| Err(failure("context deadline exceeded".to_owned())));
         let (status, length) = answer.as_ref().map_or((500, 0), |a| (a.status.as_u16(), a.body.len() as u64));
         self.way.metrics.http_client_completed(method.as_str(), &path, status, begun.elapsed(), length);
         answer
@@ -249,6 +253,10 @@ impl AppChannel for HttpApp {
 
     fn deliver(&self, delivery: TopicDelivery) -> BoxFuture<'_, Result<DeliveryStatus, ChannelError>> {
         Box::pin(self.deliver_event(delivery))
+    }
+
+    fn deliver_bulk(&self, delivery: BulkDelivery) -> BoxFuture<'_, Result<BulkReply, ChannelError>> {
+        Box::pin(self.deliver_events(delivery))
     }
 
     fn binding_wanted<'a>(&'a self, _name: &'a str, route: &'a str, timeout: Duration) -> BoxFuture<'a, Result<bool, ChannelError>> {

@@ -3,7 +3,7 @@
 //! Rows without work of their own name the failure of a block that is not configured.
 
 use super::error::{failed, unimplemented};
-use super::{absent, bindings, invoke, metadata, pubsub, secrets, state};
+use super::{absent, bindings, invoke, metadata, pubsub, secrets, state, subscribe};
 use futures::stream::BoxStream;
 use proa_core::Runtime;
 use proa_model::Error;
@@ -13,16 +13,19 @@ use proa_protocol::runtime::v1::dapr_server::Dapr;
 use proa_protocol::runtime::v1::*;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 /// The API of one sidecar.
 pub(super) struct Api {
     pub(super) runtime: Arc<Runtime>,
+    /// The server stops.
+    pub(super) stop: CancellationToken,
 }
 
 impl Api {
-    pub(super) fn new(runtime: Arc<Runtime>) -> Self {
-        Self { runtime }
+    pub(super) fn new(runtime: Arc<Runtime>, stop: CancellationToken) -> Self {
+        Self { runtime, stop }
     }
 
     /// Renders a failure.
@@ -88,6 +91,7 @@ methods! {
         publish_event(PublishEventRequest) -> () = pubsub::publish;
         bulk_publish_event_alpha1(BulkPublishRequest) -> BulkPublishResponse = pubsub::publish_bulk;
         bulk_publish_event(BulkPublishRequest) -> BulkPublishResponse = pubsub::publish_bulk;
+        subscribe_topic_events_alpha1(Streaming<SubscribeTopicEventsRequestAlpha1>) -> Stream<SubscribeTopicEventsResponseAlpha1> = subscribe::topic_events;
         invoke_binding(InvokeBindingRequest) -> InvokeBindingResponse = bindings::invoke;
         get_secret(GetSecretRequest) -> GetSecretResponse = secrets::get;
         get_bulk_secret(GetBulkSecretRequest) -> GetBulkSecretResponse = secrets::get_bulk;
@@ -104,7 +108,6 @@ methods! {
         converse_alpha2(ConversationRequestAlpha2) -> ConversationResponseAlpha2 = absent::converse_by_role;
     }
     failing {
-        subscribe_topic_events_alpha1(Streaming<SubscribeTopicEventsRequestAlpha1>) -> Stream<SubscribeTopicEventsResponseAlpha1> = unimplemented();
         get_configuration_alpha1(GetConfigurationRequest) -> GetConfigurationResponse = failures::absent::configuration();
         get_configuration(GetConfigurationRequest) -> GetConfigurationResponse = failures::absent::configuration();
         subscribe_configuration_alpha1(SubscribeConfigurationRequest) -> Stream<SubscribeConfigurationResponse> = failures::absent::configuration();

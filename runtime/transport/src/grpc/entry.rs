@@ -21,6 +21,7 @@ use proa_protocol::runtime::v1::dapr_server::DaprServer;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::codegen::Service;
 use tonic::service::Routes;
@@ -80,12 +81,12 @@ enum Served {
 }
 
 impl Entry {
-    pub(super) fn new(runtime: &Arc<Runtime>, role: Role) -> Self {
+    pub(super) fn new(runtime: &Arc<Runtime>, role: Role, stop: &CancellationToken) -> Self {
         let (options, configuration) = (runtime.options(), runtime.configuration());
         let limit = options.max_body_size;
         let (methods, service) = match role {
             Role::Api => {
-                let server = DaprServer::new(Api::new(runtime.clone()));
+                let server = DaprServer::new(Api::new(runtime.clone(), stop.clone()));
                 (Methods::of_api(runtime), Served::Api(server.max_decoding_message_size(limit).max_encoding_message_size(limit)))
             }
             Role::Internal => {

@@ -2,11 +2,10 @@
 
 use super::api::Api;
 use super::{open, pairs};
-use proa_core::Cx;
 use proa_core::services::pubsub as service;
 use proa_core::services::pubsub::{BulkEntry, Publish};
+use proa_model::Error;
 use proa_model::error::pubsub as failures;
-use proa_model::{Error, Metadata, lookup};
 use proa_protocol::runtime::v1 as pb;
 use std::collections::HashSet;
 use tonic::{Request, Response, Status};
@@ -14,9 +13,7 @@ use tonic::{Request, Response, Status};
 pub(super) async fn publish(api: &Api, request: Request<pb::PublishEventRequest>) -> Result<Response<()>, Status> {
     let (cx, r) = open(request);
     let metadata = pairs(r.metadata);
-    if let Some(error) = raw_payload(api, &r.pubsub_name, &metadata) {
-        return Err(refused(api, &cx, &r.pubsub_name, &r.topic, error).await);
-    }
+    service::check(&api.runtime, &r.pubsub_name, &r.topic, &metadata).map_err(|error| api.fail(&error))?;
     let publish = Publish { pubsub: r.pubsub_name, topic: r.topic, data: r.data, content_type: r.data_content_type, metadata };
     service::publish(&api.runtime, &cx, publish).await.map(Response::new).map_err(|error| api.fail(&error))
 }
@@ -24,9 +21,8 @@ pub(super) async fn publish(api: &Api, request: Request<pb::PublishEventRequest>
 pub(super) async fn publish_bulk(api: &Api, request: Request<pb::BulkPublishRequest>) -> Result<Response<pb::BulkPublishResponse>, Status> {
     let (cx, r) = open(request);
     let metadata = pairs(r.metadata);
-    if let Some(error) = raw_payload(api, &r.pubsub_name, &metadata).or_else(|| entry_ids(api, &r.pubsub_name, &r.topic, &r.entries)) {
-        return Err(refused(api, &cx, &r.pubsub_name, &r.topic, error).await);
-    }
+    let checked = service::check(&api.runtime, &r.pubsub_name, &r.topic, &metadata);
+    checked.and_then(|()| entry_ids(api, &r.pubsub_name, &r.topic, &r.entries)).map_err(|error| api.fail(&error))?;
     let entries = r.entries.into_iter().map(|entry| BulkEntry {
         id: entry.entry_id,
         data: entry.event,
@@ -40,26 +36,10 @@ pub(super) async fn publish_bulk(api: &Api, request: Request<pb::BulkPublishRequ
     Ok(Response::new(pb::BulkPublishResponse { failed_entries }))
 }
 
-/// The failure to report: what speaks against the broker or the topic comes first, then what was wrong with the request.
-async fn refused(api: &Api, cx: &Cx, pubsub: &str, topic: &str, error: Error) -> Status {
-    match service::publish_bulk(&api.runtime, cx, pubsub, topic, Vec::new(), Metadata::new()).await {
-        Err(first) => api.fail(&first),
-        Ok(_) => api.fail(&error),
-    }
-}
-
-/// `rawPayload` has to be a truth value as Go reads one.
-fn raw_payload(api: &Api, pubsub: &str, metadata: &Metadata) -> Option<Error> {
-    const BOOLS: &[&str] = &["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"];
-    let value = lookup(metadata, "rawPayload")?;
-    let why = format!("rawPayload value must be a valid boolean: actual is '{value}'");
-    (!BOOLS.contains(&value)).then(|| failures::metadata(pubsub, &api.runtime.options().app_id, &why))
-}
-
 /// Every entry needs an id of its own.
-fn entry_ids(api: &Api, pubsub: &str, topic: &str, entries: &[pb::BulkPublishRequestEntry]) -> Option<Error> {
+fn entry_ids(api: &Api, pubsub: &str, topic: &str, entries: &[pb::BulkPublishRequestEntry]) -> Result<(), Error> {
     let mut seen = HashSet::with_capacity(entries.len());
     let unique = entries.iter().all(|entry| !entry.entry_id.is_empty() && seen.insert(entry.entry_id.as_str()));
     let why = "entryId is duplicated or not present for entry";
-    (!unique).then(|| failures::marshal_events(pubsub, topic, &api.runtime.options().app_id, why))
+    if unique { Ok(()) } else { Err(failures::marshal_events(pubsub, topic, &api.runtime.options().app_id, why)) }
 }

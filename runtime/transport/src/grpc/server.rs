@@ -59,7 +59,7 @@ impl Socket {
 /// Answers on the listeners until `stop`, then until the calls in flight have ended or the graceful period is over. With `security` only
 /// other sidecars of the same trust are answered.
 pub async fn serve(runtime: Arc<Runtime>, role: Role, listeners: Listeners, security: Option<Arc<Security>>, stop: CancellationToken) {
-    let entry = Entry::new(&runtime, role);
+    let entry = Entry::new(&runtime, role, &stop);
     let http = http(runtime.options());
     let grace = runtime.options().graceful_shutdown;
     let server = Server { http, entry, security, stop };

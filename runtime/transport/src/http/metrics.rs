@@ -17,7 +17,8 @@ const CONTENT: HeaderValue = HeaderValue::from_static(proa_core::metrics::CONTEN
 
 /// Serves `/metrics` until `stop`.
 pub async fn serve_metrics(runtime: Arc<Runtime>, listeners: Listeners, stop: CancellationToken) {
-    server::run(listeners, server::Settings::new(HEAD), Exposition(runtime), stop).await;
+    let grace = runtime.options().graceful_shutdown;
+    server::run(listeners, server::Settings::new(HEAD, grace), Exposition(runtime), stop).await;
 }
 
 #[derive(Clone)]

@@ -8,9 +8,12 @@ use crate::listen::Listeners;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, StatusCode};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 const HEAD: usize = 4096;
+/// How long an answer may take once the server stops.
+const GRACE: Duration = Duration::from_secs(5);
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const INDEX: &str = "<html><head><title>/debug/pprof/</title></head><body>Profiles: <a href=\"cmdline\">cmdline</a> \
@@ -18,7 +21,7 @@ const INDEX: &str = "<html><head><title>/debug/pprof/</title></head><body>Profil
 
 /// Serves until `stop`.
 pub async fn serve_profile(listeners: Listeners, stop: CancellationToken) {
-    server::run(listeners, server::Settings::new(HEAD), Profile, stop).await;
+    server::run(listeners, server::Settings::new(HEAD, GRACE), Profile, stop).await;
 }
 
 #[derive(Clone)]

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Serves until `stop`.
 pub async fn serve_public(runtime: Arc<Runtime>, listeners: Listeners, stop: CancellationToken) {
-    let settings = server::Settings::new(runtime.options().read_buffer_size);
+    let settings = server::Settings::new(runtime.options().read_buffer_size, runtime.options().graceful_shutdown);
     let public = Public { router: Arc::new(Router::public(&runtime)), runtime };
     server::run(listeners, settings, public, stop).await;
 }

@@ -7,58 +7,27 @@ use super::reply::{self, Reply};
 use super::request::Call;
 use http::StatusCode;
 use proa_core::services::pubsub::{self, FailedEntry, Publish};
+use proa_model::Error;
 use proa_model::error::pubsub as errors;
-use proa_model::{Error, Metadata, lookup};
 use serde::Serialize;
 
 pub async fn publish(mut call: Call<'_>) -> Result<Reply, Error> {
     let cx = call.cx();
-    let request = Publish {
-        pubsub: call.param(0),
-        topic: call.param(1),
-        content_type: call.header("content-type").unwrap_or_default().to_owned(),
-        metadata: call.metadata(),
-        data: call.body().await?,
-    };
-    check_raw(&call, &request.pubsub, &request.metadata)?;
+    let (pubsub, topic, metadata) = (call.param(0), call.param(1), call.metadata());
+    // What is wrong with the request is said before its body is looked at.
+    pubsub::check(call.runtime, &pubsub, &topic, &metadata)?;
+    let content_type = call.header("content-type").unwrap_or_default().to_owned();
+    let request = Publish { pubsub, topic, content_type, metadata, data: call.body().await? };
     pubsub::publish(call.runtime, &cx, request).await?;
     Ok(reply::empty())
-}
-
-/// `rawPayload` must be a truth value in Go's spelling. Whether the broker exists is said first.
-fn check_raw(call: &Call<'_>, broker: &str, metadata: &Metadata) -> Result<(), Error> {
-    let Some(value) = lookup(metadata, "rawPayload") else { return Ok(()) };
-    if matches!(value, "1" | "t" | "T" | "TRUE" | "true" | "True" | "0" | "f" | "F" | "FALSE" | "false" | "False") {
-        return Ok(());
-    }
-    exists(call, broker)?;
-    let why = format!("rawPayload value must be a valid boolean: actual is '{value}'");
-    Err(errors::metadata(broker, &call.runtime.options().app_id, &why))
-}
-
-/// Only for requests that fail anyway: it looks at every component.
-fn exists(call: &Call<'_>, broker: &str) -> Result<(), Error> {
-    let app_id = &call.runtime.options().app_id;
-    let components = proa_core::services::metadata::get(call.runtime).components;
-    let mut brokers = components.iter().filter(|c| c.component_type.starts_with("pubsub.")).peekable();
-    if brokers.peek().is_none() {
-        return Err(errors::not_configured(broker, app_id));
-    }
-    if brokers.any(|c| c.name == broker) { Ok(()) } else { Err(errors::not_found(broker, app_id)) }
 }
 
 pub async fn publish_bulk(mut call: Call<'_>) -> Result<Reply, Error> {
     let cx = call.cx();
     let (broker, topic, metadata) = (call.param(0), call.param(1), call.metadata());
-    check_raw(&call, &broker, &metadata)?;
+    pubsub::check(call.runtime, &broker, &topic, &metadata)?;
     let body = call.body().await?;
-    let entries = match bulk::read(&body, &broker, &topic, &call.runtime.options().app_id) {
-        Ok(entries) => entries,
-        Err(error) => {
-            exists(&call, &broker)?;
-            return Err(error);
-        }
-    };
+    let entries = bulk::read(&body, &broker, &topic, &call.runtime.options().app_id)?;
     let failed = pubsub::publish_bulk(call.runtime, &cx, &broker, &topic, entries, metadata).await?;
     if failed.is_empty() {
         return Ok(reply::empty());

@@ -17,8 +17,6 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long requests in flight may take once the server stops.
-const GRACE: Duration = Duration::from_secs(10);
 /// Pause after a failed accept: most often there are no file descriptors left.
 const BREATH: Duration = Duration::from_millis(50);
 /// What a head may have beyond the configured size, as in Go's server.
@@ -39,18 +37,19 @@ pub struct Settings {
     builder: auto::Builder<TokioExecutor>,
     head: usize,
     pub(super) h2c: bool,
+    grace: Duration,
 }
 
 impl Settings {
-    /// `head` is the largest size of a request's head in bytes.
-    pub fn new(head: usize) -> Self {
+    /// `head` is the largest size of a request's head in bytes, `grace` how long requests in flight may take once the server stops.
+    pub fn new(head: usize, grace: Duration) -> Self {
         let head = head.max(1) + SLACK;
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // The timeout would close idle connections too.
         builder.http1().header_read_timeout(None).max_buf_size(BUFFER.max(head + SLACK));
         builder.http2().max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX)).max_concurrent_streams(STREAMS);
         let h2c = !std::env::var("DAPR_HTTP_DISABLE_H2C").is_ok_and(|v| matches!(v.to_lowercase().as_str(), "y" | "yes" | "true" | "t" | "on" | "1"));
-        Self { builder: if h2c { builder } else { builder.http1_only() }, head, h2c }
+        Self { builder: if h2c { builder } else { builder.http1_only() }, head, h2c, grace }
     }
 
     pub(super) fn http2(&self) -> &auto::Builder<TokioExecutor> {
@@ -72,8 +71,9 @@ pub(super) struct Server<H> {
     pub(super) tasks: TaskTracker,
 }
 
-/// Serves until `stop`; returns when every connection is closed.
+/// Serves until `stop`; returns when every connection is closed, at the latest after the time that requests in flight may take.
 pub async fn run<H: Handler>(listeners: Listeners, settings: Settings, handler: H, stop: CancellationToken) {
+    let grace = settings.grace;
     let kill = CancellationToken::new();
     let server = Arc::new(Server { handler, settings, stop: stop.clone(), tasks: TaskTracker::new() });
     let Listeners { tcp, unix } = listeners;
@@ -86,7 +86,7 @@ pub async fn run<H: Handler>(listeners: Listeners, settings: Settings, handler: 
     }
     stop.cancelled().await;
     server.tasks.close();
-    if tokio::time::timeout(GRACE, server.tasks.wait()).await.is_err() {
+    if tokio::time::timeout(grace, server.tasks.wait()).await.is_err() {
         kill.cancel();
         server.tasks.wait().await;
     }

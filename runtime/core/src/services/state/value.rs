@@ -32,6 +32,23 @@ impl Value {
     }
 }
 
+impl Value {
+    /// What an event that tells of the value holds: what the store gets, but that Dapr prints JSON as Go does, unless it is said to be JSON.
+    pub fn published(&self, keys: Option<&Keys>, content_type: &str) -> Result<Vec<u8>, String> {
+        match self {
+            Self::Json(text) if keys.is_none() => {
+                let value: Json = serde_json::from_slice(text).map_err(|e| e.to_string())?;
+                if content_type.eq_ignore_ascii_case("application/json") {
+                    return serde_json::to_vec(&value).map_err(|e| e.to_string());
+                }
+                Ok(go_text(&value).into_bytes())
+            }
+            Self::Bytes(bytes) if keys.is_none() => Ok(bytes.to_vec()),
+            _ => self.stored(keys, Some(content_type)).map(|(data, _)| data),
+        }
+    }
+}
+
 /// JSON without the space between its parts. Most clients send none; then nothing is parsed here.
 fn compact(text: &[u8]) -> Result<Vec<u8>, String> {
     let (mut quoted, mut escaped, mut spaced) = (false, false, false);

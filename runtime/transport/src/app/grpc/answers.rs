@@ -33,7 +33,7 @@ pub(super) fn subscription(listed: pb::TopicSubscription) -> AppSubscription {
     }
 }
 
-pub(super) fn verdict(id: &str, status: i32) -> Result<DeliveryStatus, ChannelError> {
+pub(crate) fn verdict(id: &str, status: i32) -> Result<DeliveryStatus, ChannelError> {
     match TopicEventResponseStatus::try_from(status) {
         Ok(TopicEventResponseStatus::Success) => Ok(DeliveryStatus::Success),
         Ok(TopicEventResponseStatus::Retry) => Ok(DeliveryStatus::Retry),

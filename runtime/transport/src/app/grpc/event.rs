@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use proa_core::app::TopicDelivery;
-use proa_protocol::runtime::v1::TopicEventRequest;
+use proa_protocol::runtime::v1::{TopicEventCeRequest, TopicEventRequest};
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value};
 use serde_json::Value as Json;
@@ -16,7 +16,7 @@ use serde_json::Value as Json;
 const FIELDS: &[&str] = &["id", "source", "datacontenttype", "type", "specversion", "data", "data_base64"];
 
 /// The message. The error says why the data cannot be sent.
-pub(super) fn request(delivery: &TopicDelivery) -> Result<TopicEventRequest, String> {
+pub(crate) fn request(delivery: &TopicDelivery) -> Result<TopicEventRequest, String> {
     let event = &delivery.cloud_event;
     let field = |name: &str| text(event, name).to_owned();
     Ok(TopicEventRequest {
@@ -29,6 +29,20 @@ pub(super) fn request(delivery: &TopicDelivery) -> Result<TopicEventRequest, Str
         topic: delivery.subscription.topic.clone(),
         pubsub_name: delivery.subscription.pubsub.clone(),
         path: delivery.path.clone(),
+        extensions: Some(extensions(event)),
+    })
+}
+
+/// The event as an entry of a batch has it.
+pub(super) fn of_batch(event: &Json) -> Result<TopicEventCeRequest, String> {
+    let field = |name: &str| text(event, name).to_owned();
+    Ok(TopicEventCeRequest {
+        id: field("id"),
+        source: field("source"),
+        r#type: field("type"),
+        spec_version: field("specversion"),
+        data_content_type: field("datacontenttype"),
+        data: data(event, text(event, "datacontenttype"))?,
         extensions: Some(extensions(event)),
     })
 }

@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 
 const LOG: &str = "dapr.runtime.processor.pubsub.subscription.http";
 
-fn field<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+pub(super) fn field<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     object.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v).filter(|v| !v.is_null())
 }
 
-fn text(object: &Map<String, Value>, name: &str) -> String {
+pub(super) fn text(object: &Map<String, Value>, name: &str) -> String {
     field(object, name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
