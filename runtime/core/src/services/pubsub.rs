@@ -102,7 +102,7 @@ fn payload(runtime: &Runtime, cx: &Cx, slot: &Slot, topic: &str, entry: &BulkEnt
 
 /// Whether the broker itself lets messages expire.
 fn keeps_ttl(slot: &Slot) -> bool {
-    slot.peek().is_some_and(|c| c.generation.module().manifest.capabilities.iter().any(|f| f == "MESSAGE_TTL"))
+    slot.peek().is_some_and(|c| c.generation.capabilities().iter().any(|f| f == "MESSAGE_TTL"))
 }
 
 pub async fn publish(runtime: &Runtime, cx: &Cx, request: Publish) -> Result<(), Error> {
@@ -154,7 +154,7 @@ async fn send_bulk(runtime: &Runtime, slot: &Slot, topic: &str, entries: Vec<Ent
     let Some(lease) = slot.lease().await else { return all_failed(format!("pubsub {} is not loaded", slot.name)) };
     let topic = crate::delivery::broker_topic(runtime, lease.prepared.namespaced, topic);
     let broker = lease.generation.pubsub();
-    if lease.generation.module().interfaces().contains(&"pubsub/bulk-publisher") {
+    if lease.generation.offers("pubsub/bulk-publisher") {
         return match broker.publish_bulk(topic, entries.clone(), metadata).await {
             Ok(Ok(failed)) => failed.into_iter().map(|(id, e)| FailedEntry { id, error: text(e) }).collect(),
             Ok(Err(e)) => all_failed(text(e)),

@@ -2,7 +2,7 @@
 //!
 //! The first restart comes at once; a component that keeps failing waits longer each time, up to five seconds.
 
-use super::Plan;
+use super::instances::Plan;
 use super::instance::{launch, save};
 use crate::driver::Line;
 use arc_swap::ArcSwap;
