@@ -47,7 +47,13 @@ impl Reconciler {
             app_id: options.app_id.clone(),
             namespace: options.namespace_set.then(|| options.namespace.clone()),
         };
-        Self { options: load, snapshot: Mutex::default(), stop: CancellationToken::new(), pass: tokio::sync::Mutex::new(()), attempts: Attempts::default() }
+        Self {
+            options: load,
+            snapshot: Mutex::default(),
+            stop: CancellationToken::new(),
+            pass: tokio::sync::Mutex::new(()),
+            attempts: Attempts::default(),
+        }
     }
 
     pub fn current(&self) -> Arc<Snapshot> {

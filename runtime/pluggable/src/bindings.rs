@@ -5,12 +5,12 @@ mod reading;
 use crate::link::{Greet, Link, Welcome};
 use crate::wire::Wire;
 use futures::future::BoxFuture;
+use pb::input_binding_client::InputBindingClient;
+use pb::output_binding_client::OutputBindingClient;
 use proa_host::CallError;
 use proa_host::kinds::bindings as host;
 use proa_host::remote::Answer;
 use proa_protocol::components::v1 as pb;
-use pb::input_binding_client::InputBindingClient;
-use pb::output_binding_client::OutputBindingClient;
 use reading::Reading;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -91,11 +91,8 @@ impl Binding {
 impl host::RemoteOutput for Binding {
     fn invoke(&self, request: host::Request) -> Answer<'_, Result<host::Response, host::Error>> {
         Box::pin(async move {
-            let request = pb::InvokeRequest {
-                data: request.data.into(),
-                metadata: request.metadata.into_iter().collect(),
-                operation: request.operation,
-            };
+            let request =
+                pb::InvokeRequest { data: request.data.into(), metadata: request.metadata.into_iter().collect(), operation: request.operation };
             let response = self.link.call(request, |wire, request| async move { output(wire).invoke(request).await }).await?;
             Ok(Ok(host::Response {
                 data: Some(response.data.to_vec()).filter(|d| !d.is_empty()),

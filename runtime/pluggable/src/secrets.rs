@@ -3,11 +3,11 @@
 use crate::link::{Greet, Link, Welcome};
 use crate::wire::Wire;
 use futures::future::BoxFuture;
+use pb::secret_store_client::SecretStoreClient;
 use proa_host::CallError;
 use proa_host::kinds::secretstores as host;
 use proa_host::remote::Answer;
 use proa_protocol::components::v1 as pb;
-use pb::secret_store_client::SecretStoreClient;
 use std::collections::HashMap;
 use std::sync::Arc;
 

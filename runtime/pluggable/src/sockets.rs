@@ -258,6 +258,9 @@ mod tests {
             let ways = process.ways(&direction.map(|d| ("Direction".to_owned(), d.to_owned())).into_iter().collect());
             (ways.input, ways.output)
         };
-        assert_eq!([ways(None), ways(Some("input")), ways(Some("Output")), ways(Some("input, output"))], [(true, true), (true, false), (false, true), (true, true)]);
+        assert_eq!(
+            [ways(None), ways(Some("input")), ways(Some("Output")), ways(Some("input, output"))],
+            [(true, true), (true, false), (false, true), (true, true)]
+        );
     }
 }

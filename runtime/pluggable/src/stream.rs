@@ -181,7 +181,10 @@ mod tests {
         let ledger = Arc::new(Ledger::new());
         let (a, b) = (ledger.hand_out("same".into()), ledger.hand_out("same".into()));
         ledger.ending.cancel();
-        let waiting = { let ledger = ledger.clone(); tokio::spawn(async move { ledger.drained().await }) };
+        let waiting = {
+            let ledger = ledger.clone();
+            tokio::spawn(async move { ledger.drained().await })
+        };
         assert_eq!((ledger.look_up(&a), ledger.look_up("9")), (Some("same".into()), None));
         ledger.settled(&a);
         assert!(!ledger.idle());

@@ -40,13 +40,7 @@ pub fn named_module(component: &Component) -> Option<PathBuf> {
 }
 
 /// See the module's text.
-pub async fn swap(
-    runtime: &Runtime,
-    slot: &Slot,
-    prepared: Prepared,
-    snapshot: &Snapshot,
-    superseded: &CancellationToken,
-) -> Result<Done, String> {
+pub async fn swap(runtime: &Runtime, slot: &Slot, prepared: Prepared, snapshot: &Snapshot, superseded: &CancellationToken) -> Result<Done, String> {
     let named = named_module(&prepared.component);
     let files: Vec<PathBuf> = snapshot.modules.iter().map(|m| m.path.clone()).collect();
     let component = &prepared.component;

@@ -1,8 +1,8 @@
 //! Queries: the JSON of the API as the message of the protocol, in which every operator's operand is JSON again.
 
+use pb::sorting::Order;
 use proa_host::kinds::state as host;
 use proa_protocol::components::v1 as pb;
-use pb::sorting::Order;
 use serde_json::{Map, Value};
 
 /// The error says what is wrong with the text.
@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn a_query_keeps_its_operands_as_json() {
-        let query = parse(r#"{"filter":{"EQ":{"state":"CA"}},"sort":[{"key":"a","order":"DESC"},{"key":"b"}],"page":{"limit":3,"token":"t"}}"#).unwrap();
+        let query =
+            parse(r#"{"filter":{"EQ":{"state":"CA"}},"sort":[{"key":"a","order":"DESC"},{"key":"b"}],"page":{"limit":3,"token":"t"}}"#).unwrap();
         assert_eq!(query.filter["EQ"].value, br#"{"state":"CA"}"#);
         assert_eq!(query.sort.iter().map(|s| (s.key.as_str(), s.order)).collect::<Vec<_>>(), [("a", 1), ("b", 0)]);
         let page = query.pagination.unwrap();
