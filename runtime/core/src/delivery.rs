@@ -20,6 +20,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
 
 /// Messages of one subscription that may be with the application at a time.
 const WINDOW: u32 = 64;
@@ -56,6 +57,8 @@ struct Running {
 #[derive(Default)]
 pub struct Deliveries {
     running: tokio::sync::Mutex<HashMap<(String, String), Running>>,
+    /// Ended subscriptions whose last messages are with the application.
+    draining: TaskTracker,
     programmatic: Mutex<Option<Vec<AppSubscription>>>,
     shown: Mutex<Vec<Subscription>>,
 }
@@ -73,6 +76,10 @@ impl Deliveries {
             // A loop that does not end in its drain time is left to the end of the runtime.
             let _ = tokio::time::timeout(DRAIN, r.task).await;
         }
+        // Open again when the application is well again.
+        self.draining.close();
+        let _ = tokio::time::timeout(DRAIN, self.draining.wait()).await;
+        self.draining.reopen();
     }
 }
 
@@ -293,7 +300,7 @@ async fn subscribed(
     };
     lanes.ending.cancel();
     drop(verdicts);
-    finish(generation, id, settler).await;
+    finish(runtime, generation, id, settler).await;
     outcome
 }
 
@@ -306,13 +313,14 @@ async fn ended(changes: &mut tokio::sync::watch::Receiver<u64>, number: u64, sto
 }
 
 /// Leaves what is with the application to be settled in its own time, so that a successor can start at once.
-async fn finish(generation: &Arc<Generation>, id: u64, settler: JoinHandle<()>) {
+async fn finish(runtime: &Runtime, generation: &Arc<Generation>, id: u64, settler: JoinHandle<()>) {
     let generation = generation.clone();
     // Ending it twice does no harm.
     let _ = generation.pubsub().unsubscribe(id).await;
-    tokio::spawn(async move {
+    runtime.deliveries.draining.spawn(async move {
         let _ = tokio::time::timeout(DRAIN, settler).await;
-        drop(generation);
+        // Said again when nothing is out any more: what was received and not settled goes back to the broker.
+        let _ = generation.pubsub().unsubscribe(id).await;
     });
 }
 

@@ -36,6 +36,72 @@ pub enum Grpc {
     Unauthenticated = 16,
 }
 
+impl Grpc {
+    /// The code of a number; what is no code is unknown.
+    pub fn of(code: i32) -> Self {
+        match code {
+            0 => Self::Ok,
+            1 => Self::Cancelled,
+            3 => Self::InvalidArgument,
+            4 => Self::DeadlineExceeded,
+            5 => Self::NotFound,
+            6 => Self::AlreadyExists,
+            7 => Self::PermissionDenied,
+            8 => Self::ResourceExhausted,
+            9 => Self::FailedPrecondition,
+            10 => Self::Aborted,
+            11 => Self::OutOfRange,
+            12 => Self::Unimplemented,
+            13 => Self::Internal,
+            14 => Self::Unavailable,
+            15 => Self::DataLoss,
+            16 => Self::Unauthenticated,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The HTTP status that says the same.
+    pub fn http(self) -> u16 {
+        match self {
+            Self::Ok => 200,
+            Self::InvalidArgument | Self::FailedPrecondition | Self::OutOfRange => 400,
+            Self::Unauthenticated => 401,
+            Self::PermissionDenied => 403,
+            Self::NotFound => 404,
+            Self::Cancelled => 408,
+            Self::AlreadyExists | Self::Aborted => 409,
+            Self::ResourceExhausted => 429,
+            Self::Unknown | Self::Internal | Self::DataLoss => 500,
+            Self::Unimplemented => 501,
+            Self::Unavailable => 503,
+            Self::DeadlineExceeded => 504,
+        }
+    }
+
+    /// As gRPC for Go writes it, which messages quote.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Cancelled => "Canceled",
+            Self::Unknown => "Unknown",
+            Self::InvalidArgument => "InvalidArgument",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::NotFound => "NotFound",
+            Self::AlreadyExists => "AlreadyExists",
+            Self::PermissionDenied => "PermissionDenied",
+            Self::ResourceExhausted => "ResourceExhausted",
+            Self::FailedPrecondition => "FailedPrecondition",
+            Self::Aborted => "Aborted",
+            Self::OutOfRange => "OutOfRange",
+            Self::Unimplemented => "Unimplemented",
+            Self::Internal => "Internal",
+            Self::Unavailable => "Unavailable",
+            Self::DataLoss => "DataLoss",
+            Self::Unauthenticated => "Unauthenticated",
+        }
+    }
+}
+
 /// `google.rpc.ResourceInfo`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResourceInfo {
@@ -69,6 +135,8 @@ pub struct Error {
     pub http: u16,
     pub grpc: Grpc,
     pub message: String,
+    /// The domain of `google.rpc.ErrorInfo`; none: `dapr.io`.
+    pub domain: Option<String>,
     /// The metadata of `google.rpc.ErrorInfo`.
     pub metadata: BTreeMap<String, String>,
     pub resource: Option<ResourceInfo>,
@@ -95,6 +163,7 @@ impl Error {
             http,
             grpc,
             message: message.into(),
+            domain: None,
             metadata: BTreeMap::new(),
             resource: None,
             help: Vec::new(),

@@ -8,8 +8,8 @@ use crate::ctx::Ctx;
 use crate::driver::{Line, once, serve};
 use crate::exports::Exports;
 use crate::wit::exports::proa::component::lifecycle::InitError;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -129,4 +129,3 @@ async fn make(plan: &Plan, snapshot: Option<Vec<u8>>) -> Result<Live, InstanceEr
     }
     Ok(Live { store, exports, facts })
 }
-

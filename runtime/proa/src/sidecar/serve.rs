@@ -9,6 +9,7 @@ use crate::flags::SidecarFlags;
 use proa_core::metrics::Series;
 use proa_core::{Runtime, RuntimeOptions, names};
 use proa_host::{Host, HostOptions};
+use proa_pluggable::Sockets as ComponentSockets;
 use proa_transport::app::{app_channel, wait_for_app};
 use proa_transport::export::Exporter;
 use proa_transport::grpc::{self, Role};
@@ -105,7 +106,7 @@ async fn start(flags: &SidecarFlags) -> Result<(Arc<Runtime>, Servers), String> 
     let options = options::runtime(flags, &ports);
     absent_services(&options);
     let environment = options::environment(flags, &options);
-    let host = Host::new(&HostOptions::from_env()).map_err(|e| e.to_string())?;
+    let host = Host::new(&HostOptions::from_env()).map_err(|e| e.to_string())?.with_remotes(Arc::new(ComponentSockets::from_env()));
     let mut configuration = configuration;
     configuration.metrics.enabled &= flags.enable_metrics;
     let runtime = Runtime::new(options, configuration, host, environment).map_err(|e| e.to_string())?;
@@ -257,6 +258,7 @@ async fn end(
     if let Some(block) = flags.block_shutdown {
         let text = proa_resources::go_duration::format(block);
         tracing::info!(target: "dapr.runtime", "Blocking graceful shutdown for {text} or until app reports unhealthy...");
+        runtime.pause_brokers().await;
         runtime.stop_deliveries(block).await;
         tokio::time::sleep(block).await;
         tracing::info!(target: "dapr.runtime", "Block shutdown period expired, entering shutdown...");
