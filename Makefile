@@ -5,7 +5,7 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 GUESTS := $(CACHE)/target-wasm
 BIN    := $(CURDIR)/bin
 
-.PHONY: build guests host run test lint bench clean setup-build setup-test
+.PHONY: build guests host run test lint bench soak fuzz clean setup-build setup-test
 
 build: setup-build host guests
 
@@ -38,6 +38,13 @@ lint: setup-build
 
 bench: build
 	@python3 tests/bench/bench.py proa=$(BIN)/proa $(if $(BASELINE),baseline=$(BASELINE)) $(BENCH)
+
+soak: build
+	@tests/bench/soak.py $(BIN)/proa $(SOAK)
+
+# FUZZ: seconds for each target, and targets (all if none is named).
+fuzz: build
+	@fuzz/run.sh $(FUZZ)
 
 clean:
 	rm -rf $(BIN)

@@ -28,4 +28,26 @@ packages build-essential clang lld curl
 [ "${1:-build}" = test ] || exit 0
 packages redis-server python3 python3-venv python3-pip openssl
 command -v node >/dev/null || packages nodejs npm
+command -v javac >/dev/null || packages default-jdk-headless
+command -v mvn >/dev/null || packages maven
+
+# Dapr's SDK for Go asks for a Go that distributions do not have yet. Any older one fetches it as a module, as newer ones do by themselves.
+go_wanted=1.26.8
+go_home=${XDG_CACHE_HOME:-$HOME/.cache}/proa/go
+is_new() { [ "$(printf '%s\n' 1.26.0 "$1" | sort -V | head -1)" = 1.26.0 ]; }
+go_version() { "$1" version 2>/dev/null | grep -oE 'go[0-9][0-9.]*' | head -1 | cut -c3-; }
+if [ ! -x "$go_home/bin/go" ] && ! is_new "$(GOTOOLCHAIN=local go_version go || echo 0)"; then
+    command -v go >/dev/null || packages golang-go
+    echo "fetching Go $go_wanted"
+    modules=$(mktemp -d)
+    module=golang.org/toolchain@v0.0.1-go$go_wanted.linux-$(go env GOARCH)
+    (cd "$modules" && GOMODCACHE=$modules GOFLAGS=-modcacherw GOTOOLCHAIN=local go mod download "$module")
+    # Module archives carry no modes and no nested go.mod.
+    find "$modules/$module/bin" "$modules/$module/pkg/tool" -type f -exec chmod +x {} +
+    find "$modules/$module" -name _go.mod -execdir mv {} go.mod \;
+    mkdir -p "$(dirname "$go_home")"
+    rm -rf "$go_home"
+    mv "$modules/$module" "$go_home"
+    rm -rf "$modules"
+fi
 exit 0

@@ -3,38 +3,16 @@
 #   run.sh            runs until Ctrl-C and says what to edit
 #   run.sh --check    runs on its own, replaces components under load, asserts, and ends with status 0
 # PROA_BIN: the sidecar, bin/daprd of this repository if not set. DAPR_HTTP_PORT, DAPR_GRPC_PORT, METRICS_PORT, APP_PORT: the ports.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-bin=${PROA_BIN:-$here/../../bin/daprd}
-bin=$(cd "$(dirname "$bin")" && pwd)/$(basename "$bin")
-
-work=$(mktemp -d)
-sidecar= app=
-finish() {
-  trap '' INT TERM
-  for pid in $app $sidecar; do kill "$pid" 2>/dev/null || true; done
-  for pid in $app $sidecar; do wait "$pid" 2>/dev/null || true; done
-  rm -rf "$work"
-}
-trap finish EXIT
-trap 'exit 0' INT TERM
+. "$(dirname "$0")/../lib.sh"
 
 # launch FOLDER: the sidecar, which reads FOLDER/resources, and the app.
 launch() {
-  (cd "$1" && COUNTER_DATABASE="$work/counter.db" exec "$bin" --app-id counter --resources-path resources --app-port "$APP_PORT" \
-    --dapr-http-port "$DAPR_HTTP_PORT" --dapr-grpc-port "$DAPR_GRPC_PORT" --metrics-port "$METRICS_PORT" \
-    --dapr-listen-addresses 127.0.0.1 --metrics-listen-address 127.0.0.1) >"$work/sidecar.log" 2>&1 &
-  sidecar=$!
+  export COUNTER_DATABASE=$work/counter.db
+  sidecar counter "$1" "$DAPR_HTTP_PORT" --resources-path resources --app-port "$APP_PORT" --dapr-grpc-port "$DAPR_GRPC_PORT" \
+    --metrics-port "$METRICS_PORT" --metrics-listen-address 127.0.0.1
   COUNTER_PAUSE=${COUNTER_PAUSE:-1} python3 "$here/app.py" >"${app_output:-/dev/stdout}" 2>&1 &
   app=$!
-}
-
-# Shows the sidecar's log and fails.
-fail() {
-  echo "FAILED: $*" >&2
-  echo "--- the sidecar's last words:" >&2
-  tail -20 "$work/sidecar.log" >&2
-  exit 1
+  started+=("$app")
 }
 
 if [ "${1:-}" != --check ]; then
@@ -49,23 +27,15 @@ While it runs, change something in another terminal and watch the lines SWAP and
 and ask the sidecar what it runs:
   curl -s localhost:$DAPR_HTTP_PORT/v1.0/metadata
   curl -s localhost:$METRICS_PORT/metrics | grep proa_component
-Its log: $work/sidecar.log. Ctrl-C ends both.
+Its log: $work/counter.log. Ctrl-C ends both.
 
 END
   launch "$here"
-  wait -n "$sidecar" "$app" || true
+  wait -n "$pid" "$app" || true
   fail "the sidecar or the app ended"
 fi
 
-# Four ports that are free now, from below those that the system gives to outgoing connections.
-read -r APP_PORT DAPR_HTTP_PORT DAPR_GRPC_PORT METRICS_PORT < <(python3 -c '
-import random, socket
-ports = []
-while len(ports) < 4:
-    port = random.randrange(12000, 32000)
-    with socket.socket() as s:
-        if port not in ports and s.connect_ex(("127.0.0.1", port)) != 0: ports.append(port)
-print(*ports)')
+free_port APP_PORT DAPR_HTTP_PORT DAPR_GRPC_PORT METRICS_PORT
 export APP_PORT DAPR_HTTP_PORT DAPR_GRPC_PORT METRICS_PORT
 export COUNTER_PAUSE=0.02
 app_output=$work/app.log
@@ -84,7 +54,7 @@ print(eval(sys.argv[1], {}, json.load(sys.stdin)))' "$1"
 within() {
   local end=$((SECONDS + $1))
   until [ "$(ask "$3" 2>/dev/null)" = True ]; do
-    kill -0 "$sidecar" 2>/dev/null || fail "the sidecar ended: $2"
+    kill -0 "$pid" 2>/dev/null || fail "the sidecar ended: $2"
     [ $SECONDS -lt $end ] || fail "$2: $(curl -s "http://127.0.0.1:$APP_PORT/stats")"
     sleep 0.05
   done
@@ -125,7 +95,5 @@ within 5 "and the old schedule goes on" "ticks >= $ticks + 5"
 curl -fsX POST "http://127.0.0.1:$APP_PORT/pause" >/dev/null
 within 5 "every number came back once" "count == published == received"
 within 1 "no call failed" "failed == 0"
-kill "$sidecar"
-wait "$sidecar" || fail "the sidecar ended with status $?"
-sidecar=
+ended "$pid" || fail "the sidecar ended with status $?"
 echo "all is well"

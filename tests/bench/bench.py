@@ -44,18 +44,23 @@ def arguments():
     return chosen, binaries
 
 
-def bench_app(folder):
-    """The subscriber: built by cargo when it is not there yet."""
+def bench_tools(folder):
+    """The applications and the load over gRPC: built by cargo when they are not there yet."""
+    tools = ("bench-app", "bench-grpc")
+    chosen = [argument for tool in tools for argument in ("--bin", tool)]
     built = subprocess.run(
-        ["cargo", "build", "--release", "--quiet", "-p", "proa-harness", "--bin", "bench-app", "--message-format=json"],
+        ["cargo", "build", "--release", "--quiet", "-p", "proa-harness", *chosen, "--message-format=json"],
         cwd=ROOT, capture_output=True, text=True)
+    copies = {}
     for line in built.stdout.splitlines():
         message = json.loads(line)
-        if message.get("executable") and message.get("target", {}).get("name") == "bench-app":
-            copy = folder / "bench-app"
-            shutil.copy(message["executable"], copy)
-            return str(copy)
-    sys.exit(f"the subscriber bench-app could not be built:\n{built.stderr}")
+        name = message.get("target", {}).get("name")
+        if message.get("executable") and name in tools:
+            copies[name] = str(folder / name)
+            shutil.copy(message["executable"], copies[name])
+    if len(copies) < len(tools):
+        sys.exit(f"the applications of the benchmarks could not be built:\n{built.stderr}")
+    return copies
 
 
 def progress(text):
@@ -81,10 +86,10 @@ def main():
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="proa-bench-") as folder:
         folder = pathlib.Path(folder)
-        app = bench_app(folder) if any(step.needs_app for step in steps) else None
+        tools = bench_tools(folder) if any(step.needs_app for step in steps) else {}
         redis = RedisServer(folder) if any(step.needs_redis for step in steps) else None
         try:
-            place = scenarios.Place(folder, redis, app, plan)
+            place = scenarios.Place(folder, redis, tools.get("bench-app"), tools.get("bench-grpc"), plan)
             for path in binaries.values():
                 scenarios.warm(place, path)
             for turn in range(max(step.rounds for step in steps)):

@@ -53,6 +53,27 @@ def request(port, method, path, body=b"", timeout=10):
     return int(head.split(b" ", 2)[1]) if head else 0, body
 
 
+def stream(port, method, path, upload=0, timeout=60):
+    """One exchange with a body of `upload` bytes, the answer read and thrown away: (status, bytes of the answer's body as they came)."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\nContent-Length: {upload}\r\n\r\n"
+    piece = memoryview(bytes(1 << 20))
+    with socket.create_connection(("127.0.0.1", port), timeout) as connection:
+        connection.sendall(head.encode())
+        while upload > 0:
+            connection.sendall(piece[:upload])
+            upload -= len(piece)
+        start, received, buffer = b"", 0, bytearray(1 << 20)
+        while b"\r\n\r\n" not in start:
+            part = connection.recv(65536)
+            if not part:
+                return 0, 0
+            start += part
+        received = len(start.partition(b"\r\n\r\n")[2])
+        while count := connection.recv_into(buffer):
+            received += count
+    return int(start.split(b" ", 2)[1]), received
+
+
 class Child:
     def __init__(self, command, folder, environment=None):
         self.log = pathlib.Path(folder) / f"{pathlib.Path(command[0]).name}-{time.monotonic_ns()}.log"
@@ -85,6 +106,22 @@ class Child:
             if fields:
                 total += sum(int(field) for field in fields[11:15])
         return total * TICK
+
+    def forget_peak(self):
+        """The peak begins anew."""
+        for pid in self.family():
+            pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def peak(self):
+        """The most MiB that were resident since then."""
+        found = [re.search(r"^VmHWM:\s+(\d+) kB", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M) for pid in self.family()]
+        return sum(int(one.group(1)) for one in found if one) / 1024
+
+    def descriptors(self):
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.family())
+
+    def threads(self):
+        return sum(len(os.listdir(f"/proc/{pid}/task")) for pid in self.family())
 
     def resident(self):
         """MiB resident now."""
@@ -119,15 +156,16 @@ class RedisServer(Child):
 class Sidecar(Child):
     """`ready` is the time in ms from the start of the process to the first 204 of its health."""
 
-    def __init__(self, binary, folder, resources, app_port=None, environment=None):
-        self.port, self.metrics = free_port(), free_port()
+    def __init__(self, binary, folder, resources, app_port=None, environment=None, app_id="bench", flags=()):
+        self.port, self.grpc, self.metrics = free_port(), free_port(), free_port()
         command = [
-            binary, "--app-id", "bench", "--dapr-http-port", str(self.port), "--dapr-grpc-port", str(free_port()),
+            binary, "--app-id", app_id, "--dapr-http-port", str(self.port), "--dapr-grpc-port", str(self.grpc),
             "--dapr-internal-grpc-port", str(free_port()), "--metrics-port", str(self.metrics), "--metrics-listen-address", "127.0.0.1",
             "--dapr-listen-addresses", "127.0.0.1", "--log-level", "error", "--resources-path", str(resources),
         ]
         if app_port:
             command += ["--app-port", str(app_port)]
+        command += flags
         began = time.perf_counter()
         super().__init__(command, folder, environment)
         while True:

@@ -65,9 +65,49 @@ def swap(labels, names):
     return table(["store", "binary", "requests", "failed", "edits", "p99 ms, still → edited", "p99", "data"], rows)
 
 
+def invocation(labels, names):
+    """What two sidecars add to a call that the caller could have made directly."""
+    base = names[-1]
+    rows = []
+    for label, found in labels.items():
+        for name in (name for name in names if name in found):
+            mine, theirs = found[name], found.get(base)
+            row = [label, name] + [number(mine[figure]) for figure in ("rate", "p50", "p99", "added", "cpu", "memory")]
+            other = theirs if theirs and name != base else None
+            row += [ratio(mine[figure], other[figure]) if other else "" for figure in ("added", "cpu", "memory")]
+            rows.append(row + [f"{mine['failed']:.0f} failed" if mine["failed"] else ""])
+    return table(["call", "binary", "req/s", "p50 ms", "p99 ms", "added ms", "CPU µs/req", "MiB", "added", "CPU", "memory", ""], rows)
+
+
+def streams(labels, names):
+    base = names[-1]
+    rows = []
+    for label, found in labels.items():
+        for name in (name for name in names if name in found):
+            mine, theirs = found[name], found.get(base)
+            row = [label, name] + [number(mine[figure]) for figure in ("rate", "cpu", "peak")]
+            other = theirs if theirs and name != base else None
+            row += [ratio(mine[figure], other[figure]) if other else "" for figure in ("rate", "cpu", "peak")]
+            rows.append(row + ["" if mine["whole"] == 1 else "not whole"])
+    return table(["stream", "binary", "MiB/s", "CPU ms/MiB", "peak MiB more", "rate", "CPU", "peak", ""], rows)
+
+
+def neighbours(labels, names):
+    rows = []
+    for label, found in labels.items():
+        for name in (name for name in names if name in found):
+            mine = found[name]
+            rows.append([label, name, f"{mine['calls']:,.0f}", f"{mine['failed']:,.0f}", f"{number(mine['still'])} → {number(mine['beside'])}",
+                         ratio(mine["beside"], mine["still"]), f"{mine['attacks']:,.0f}"])
+    return table(["the other one", "binary", "calm calls", "failed", "p99 ms, alone → beside", "p99", "misdeeds"], rows)
+
+
 SECTIONS = [
     ("start", "Start and memory", plain),
     ("work", "Work: 1 KiB values, wrk with one thread; the ratios are to the last binary", work),
+    ("invocation", "Invocation through two sidecars; `added` is the p50 above a direct call's, CPU and memory are both sidecars'", invocation),
+    ("stream", "Streams of 256 MiB through two sidecars", streams),
+    ("neighbours", "A calm component beside one that misbehaves all the time", neighbours),
     ("swap", "The component's YAML rewritten every 0.5 s under 16 closed-loop readers", swap),
 ]
 

@@ -34,6 +34,7 @@ class Place:
     folder: pathlib.Path
     redis: object
     app: str
+    grpc: str
     plan: Plan
 
     def fresh(self):
@@ -240,6 +241,10 @@ def edited_load(place, sidecar, file, target, kind):
 
 
 def steps(plan):
+    # They build on this module.
+    import invocation
+    import neighbours
+
     all_steps = [Step(f"start {count}", plan.start_rounds, start(count)) for count in (0, 5, 20)]
     all_steps.append(Step("first start", plan.rounds, first_start))
     for label, kind in STORES.items():
@@ -247,4 +252,4 @@ def steps(plan):
     all_steps.append(Step("publish", plan.rounds, publish, needs_app=True))
     for label, kind in STORES.items():
         all_steps.append(Step(f"swap {label}", plan.swap_rounds, swap(label, kind), needs_redis=label == "Redis"))
-    return all_steps
+    return all_steps + invocation.steps(plan) + neighbours.steps(plan)

@@ -194,7 +194,7 @@ mod tests {
             put_grpc(&mut metadata);
         })
         .await;
-        assert_eq!((headers[&PARENT].to_str().unwrap(), &headers[&STATE]), (&*span.context().text(), "a=b"));
+        assert_eq!((headers[&PARENT].to_str().unwrap(), headers[&STATE].to_str().unwrap()), (&*span.context().text(), "a=b"));
         assert_eq!(metadata.get_bin(BINARY_KEY).unwrap().to_bytes().unwrap(), span.context().binary());
         assert_ne!(headers[&PARENT], GIVEN);
     }

@@ -17,7 +17,11 @@ export const quiet = { level: "error", service: { log() {}, info() {}, warn() {}
 const here = path.dirname(fileURLToPath(import.meta.url));
 const SECRETS = { colour: "blue", database: { password: "open sesame" } };
 
+/** Sidecars find one another on the whole machine: another run of these tests has other names. */
+export const uniqueId = (appId) => `${appId}-${process.env.PROA_CLIENT_RUN}`;
 export const name = () => `k${randomUUID().replaceAll("-", "")}`;
+/** Whether a case of what comes later is left out. */
+export const later = (what) => (process.env.PROA_CLIENT_LATER ?? "").split(" ").includes(what);
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export function freePort() {
@@ -58,7 +62,7 @@ export class Sidecar {
     fs.mkdirSync(path.join(home, "files"));
     fs.mkdirSync(path.join(home, "resources"));
     fs.writeFileSync(path.join(home, "secrets.json"), JSON.stringify(SECRETS));
-    const values = { DIR: home, REDIS_HOST: process.env.PROA_CLIENT_REDIS, WEB_URL: webUrl };
+    const values = { DIR: home, REDIS_HOST: process.env.PROA_CLIENT_REDIS, WEB_URL: webUrl, HTTP_APP: uniqueId("js-http") };
     const source = path.join(here, "..", "resources");
     for (const file of fs.readdirSync(source)) {
       const text = fs.readFileSync(path.join(source, file), "utf8");
@@ -127,6 +131,11 @@ export async function startSide(protocol) {
     await server.pubsub.subscribeBulk(broker, "bulk", async (data) => inbox.put("bulk", data));
   }
   await server.binding.receive("cron", async () => inbox.put("cron", true));
+  for (const verb of ["get", "post", "put"]) {
+    // The body arrives as text; over HTTP, an empty one is an empty object.
+    await server.invoker.listen("said", async ({ body }) => ({ heard: body ? JSON.parse(body) : undefined, verb }), { method: verb });
+  }
+  await server.invoker.listen("large", async ({ body }) => ({ length: JSON.parse(body).large.length }), { method: "post" });
   if (http) {
     // Declared in a file: the app only has to answer the route.
     const web = server.daprServer.getServer();
@@ -138,7 +147,7 @@ export async function startSide(protocol) {
   }
   // The server's own `start` waits for a sidecar it was told about beforehand; here the app has to listen first.
   await server.daprServer.start("127.0.0.1", port);
-  const sidecar = await Sidecar.start(http ? "js-http" : "js-grpc", port, http ? "http" : "grpc", `http://127.0.0.1:${port}/echo`);
+  const sidecar = await Sidecar.start(uniqueId(http ? "js-http" : "js-grpc"), port, http ? "http" : "grpc", `http://127.0.0.1:${port}/echo`);
   return {
     inbox, sidecar,
     async close() {

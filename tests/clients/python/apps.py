@@ -1,13 +1,15 @@
 """The two apps: FastAPI with dapr-ext-fastapi, and a gRPC app with dapr-ext-grpc. Both note what they receive."""
 
+import json
 import threading
 import time
 
+import grpc
 import uvicorn
 from dapr.clients.grpc._response import TopicEventResponse
 from dapr.ext.fastapi import DaprApp
-from dapr.ext.grpc import App, BindingRequest
-from fastapi import FastAPI, Request
+from dapr.ext.grpc import App, BindingRequest, InvokeMethodResponse
+from fastapi import FastAPI, Request, Response
 
 from sidecar import free_port
 
@@ -57,7 +59,12 @@ class HttpApp:
 
         @web.api_route("/echo", methods=["GET", "POST", "PUT"])
         async def echo(request: Request):
-            return {"method": request.method, "body": (await request.body()).decode()}
+            mine = request.headers.get("x-mine")
+            return {"method": request.method, "body": (await request.body()).decode(), "query": request.url.query, "mine": mine}
+
+        @web.post("/fail")
+        async def fail():
+            return Response("refused by the application", 418)
 
         self.server = uvicorn.Server(uvicorn.Config(web, host="127.0.0.1", port=self.port, log_level="warning"))
         self.thread = threading.Thread(target=self.server.run, daemon=True)
@@ -77,6 +84,21 @@ class HttpApp:
         self.thread.join(10)
 
 
+class Echo(grpc.GenericRpcHandler):
+    """Gives back what it gets; messages are plain bytes."""
+
+    def service(self, details):
+        mine = [value for name, value in details.invocation_metadata if name == "x-mine"]
+
+        def say(text, context):
+            context.send_initial_metadata([("x-said", value) for value in mine])
+            return text
+
+        kinds = {"/proa.test.Echo/Say": grpc.unary_unary_rpc_method_handler(say),
+                 "/proa.test.Echo/Chat": grpc.stream_stream_rpc_method_handler(lambda texts, context: texts)}
+        return kinds.get(details.method)
+
+
 class GrpcApp:
     def __init__(self):
         self.inbox = Inbox()
@@ -89,6 +111,17 @@ class GrpcApp:
         def tick(request: BindingRequest):
             self.inbox.put("cron", dict(request.metadata))
 
+        @self.app.method("echo")
+        def echo(request):
+            said = {"body": request.text(), "mine": request.metadata.get("x-mine", [None])[0]}
+            return InvokeMethodResponse(json.dumps(said), "application/json")
+
+        @self.app.method("fail")
+        def fail(request):
+            raise ValueError("refused by the application")
+
+        # A service of the application's own, which Dapr knows nothing of.
+        self.app.add_external_service(lambda own, server: server.add_generic_rpc_handlers((own,)), Echo())
         self.thread = threading.Thread(target=self.app.run, args=(self.port, "127.0.0.1"), daemon=True)
         self.thread.start()
 

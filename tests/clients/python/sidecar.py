@@ -21,6 +21,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def unique_id(app_id):
+    """Sidecars find one another on the whole machine: another run of these tests has other names."""
+    return f"{app_id}-{os.environ['PROA_CLIENT_RUN']}"
+
+
 class Sidecar:
     """`app_port` and `protocol` describe the app; `web_url` is where the HTTP binding points."""
 
@@ -30,10 +35,10 @@ class Sidecar:
         (home / "files").mkdir()
         (home / "secrets.json").write_text(json.dumps(SECRETS))
         (home / "resources").mkdir()
-        values = {"DIR": str(home), "REDIS_HOST": os.environ["PROA_CLIENT_REDIS"], "WEB_URL": web_url}
+        values = {"DIR": str(home), "REDIS_HOST": os.environ["PROA_CLIENT_REDIS"], "WEB_URL": web_url, "HTTP_APP": unique_id("py-http")}
         for source in RESOURCES.glob("*.yaml"):
             (home / "resources" / source.name).write_text(string.Template(source.read_text()).substitute(values))
-        self.app_id = app_id
+        self.app_id = app_id = unique_id(app_id)
         self.http_port, self.grpc_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.http_port}/v1.0"
         self.grpc_address = f"127.0.0.1:{self.grpc_port}"

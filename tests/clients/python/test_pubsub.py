@@ -19,7 +19,7 @@ def test_http_app_receives(http_side, broker, topic, name):
         client.publish_event(broker, topic, json.dumps({"name": name}), data_content_type="application/json")
     event = http_side.inbox.wait(topic, lambda event: event["data"] == {"name": name})
     assert event["pubsubname"] == broker and event["topic"] == topic
-    assert event["source"] == "py-http" and event["specversion"] == "1.0"
+    assert event["source"] == http_side.sidecar.app_id and event["specversion"] == "1.0"
     assert event["type"] == "com.dapr.event.sent" and event["datacontenttype"] == "application/json"
 
 

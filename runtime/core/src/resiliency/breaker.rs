@@ -184,7 +184,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn breaker(max_requests: u32, interval: u64, trip: Option<&str>, now: Instant) -> Breaker {
-        let policy = CircuitBreaker { max_requests, interval: interval * SECOND, timeout: 10 * SECOND, trip: trip.map(str::to_owned) };
+        let policy = CircuitBreaker { max_requests, interval: Duration::from_secs(interval), timeout: 10 * SECOND, trip: trip.map(str::to_owned) };
         Breaker::new("b".into(), Arc::new(Template::new("b", &policy).unwrap()), now)
     }
 

@@ -1,14 +1,17 @@
 //! The fastest subscriber that is still honest: `bench-app <port> <pubsub> <topic>`.
 //!
 //! Answers `GET /dapr/subscribe` with one subscription on `/events`, every event with 200, and `GET /count` with the number
-//! of events received (`GET /reset` sets it to zero). `GET /echo` answers a fixed kilobyte, as the target of invocations. Runs until it is killed.
+//! of events received (`GET /reset` sets it to zero). As the target of invocations: `POST /echo` gives back what it gets (`GET /echo` a fixed
+//! kilobyte), `POST /sink` the number of bytes that it got, `GET /source?bytes` as many bytes, in pieces. Runs until it is killed.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -41,10 +44,21 @@ async fn main() {
     }
 }
 
-async fn answer(state: Arc<State>, request: http::Request<Incoming>) -> Result<http::Response<Full<Bytes>>, Infallible> {
+type Answer = http::Response<BoxBody<Bytes, Infallible>>;
+
+/// The size of one piece of a stream.
+const PIECE: usize = 64 << 10;
+
+async fn answer(state: Arc<State>, request: http::Request<Incoming>) -> Result<Answer, Infallible> {
     let (head, body) = request.into_parts();
-    let _ = body.collect().await;
+    match head.uri.path() {
+        "/sink" => return Ok(whole(200, "text/plain", drain(body).await.to_string().into())),
+        "/source" => return Ok(source(head.uri.query().and_then(|bytes| bytes.parse().ok()).unwrap_or(0))),
+        _ => {}
+    }
+    let sent = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let (status, kind, body) = match head.uri.path() {
+        "/echo" if head.method == http::Method::POST => (200, "application/octet-stream", sent),
         "/events" => {
             state.events.fetch_add(1, Ordering::Relaxed);
             (200, "application/json", Bytes::new())
@@ -58,6 +72,24 @@ async fn answer(state: Arc<State>, request: http::Request<Incoming>) -> Result<h
         "/echo" => (200, "text/plain", state.kilobyte.clone()),
         _ => (404, "text/plain", Bytes::new()),
     };
-    let response = http::Response::builder().status(status).header("content-type", kind).body(Full::new(body));
-    Ok(response.expect("a fixed response"))
+    Ok(whole(status, kind, body))
+}
+
+fn whole(status: u16, kind: &str, body: Bytes) -> Answer {
+    let response = http::Response::builder().status(status).header("content-type", kind).body(Full::new(body).boxed());
+    response.expect("a fixed response")
+}
+
+async fn drain(mut body: Incoming) -> usize {
+    let mut count = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        count += frame.data_ref().map_or(0, Bytes::len);
+    }
+    count
+}
+
+fn source(bytes: usize) -> Answer {
+    let piece = Bytes::from(vec![b'x'; PIECE]);
+    let pieces = (0..bytes.div_ceil(PIECE)).map(move |n| Ok(Frame::data(piece.slice(..PIECE.min(bytes - n * PIECE)))));
+    http::Response::new(StreamBody::new(futures::stream::iter(pieces)).boxed())
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use proa_harness::{Answer, Verdict, stays};
+use proa_harness::{Answer, Verdict, Wire, stays};
 use serde_json::json;
 use tonic::Code;
 
-use crate::brokers::{AnyApp, Bench};
+use crate::brokers::{AnyApp, Bench, Broker};
 
 const POLICY: &str = "apiVersion: dapr.io/v1alpha1\nkind: Resiliency\nmetadata:\n  name: policy\nspec:\n  policies:\n    retries:\n      quick:\n        policy: constant\n        duration: 20ms\n        maxRetries: 3\n  targets:\n    components:\n      broker:\n        inbound:\n          retry: quick\n";
 

@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("proa-sdk", &[]),
     ("proa-harness", &["proa-protocol"]),
     ("proa-suites", &["proa-harness", "proa-protocol"]),
+    ("proa-fuzz", &["proa", "proa-protocol"]),
 ];
 
 /// The packages of the workspace in a folder, as `cargo metadata` tells them.

@@ -37,7 +37,8 @@ fn judge(outcome: &Outcome) -> Verdict {
 /// Runs under the policies of an app; the n-th attempt (from one) ends as `end` says. Also the number of attempts.
 async fn run(resiliency: &Resiliency, app: &str, end: impl Fn(u32) -> Outcome) -> (Result<Outcome, Stopped>, u32) {
     let attempts = AtomicU32::new(0);
-    let outcome = resiliency.app(app, "method").run(judge, |number| {
+    let policy1 = resiliency.app(app, "method");
+    let outcome = policy1.run(judge, |number| {
         let attempts = attempts.fetch_add(1, Ordering::Relaxed) + 1;
         assert_eq!(number, attempts);
         std::future::ready(end(number))
@@ -74,13 +75,15 @@ async fn lists_say_which_codes_are_tried_again() {
 async fn each_attempt_has_its_own_time() {
     let resiliency = with(&document("mine", SPEC));
     let begun = Instant::now();
-    let slow = resiliency.app("short", "m").run(judge, |_| async {
+    let policy2 = resiliency.app("short", "m");
+    let slow = policy2.run(judge, |_| async {
         tokio::time::sleep(Duration::from_secs(60)).await;
         Ok(1)
     });
     assert_eq!(slow.await, Err(Stopped::Timeout));
     assert!(begun.elapsed() < Duration::from_secs(10));
-    let late_once = resiliency.app("all", "m").run(judge, |number| async move {
+    let policy3 = resiliency.app("all", "m");
+    let late_once = policy3.run(judge, |number| async move {
         if number == 1 {
             tokio::time::sleep(Duration::from_secs(60)).await;
         }
@@ -97,7 +100,8 @@ async fn an_open_breaker_ends_the_retries() {
     // Three attempts fail, which opens it; the retries of the next run see it open.
     assert_eq!(run(&resiliency, "all", |_| Err(0)).await, (Ok(Err(0)), 3));
     assert_eq!(run(&resiliency, "all", Ok).await, (Err(Stopped::Open), 0));
-    let other = resiliency.app("all", "another").run(judge, |n| std::future::ready(Ok(n)));
+    let policy4 = resiliency.app("all", "another");
+    let other = policy4.run(judge, |n| std::future::ready(Ok(n)));
     assert_eq!(other.await, Ok(Ok(1)), "a breaker for each endpoint");
     let state = |state: &str| {
         let labels = r#"app_id="me",flow_direction="outbound",name="mine",namespace="",policy="circuitbreaker""#;
