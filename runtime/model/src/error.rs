@@ -60,24 +60,6 @@ impl Grpc {
         }
     }
 
-    /// The HTTP status that says the same.
-    pub fn http(self) -> u16 {
-        match self {
-            Self::Ok => 200,
-            Self::InvalidArgument | Self::FailedPrecondition | Self::OutOfRange => 400,
-            Self::Unauthenticated => 401,
-            Self::PermissionDenied => 403,
-            Self::NotFound => 404,
-            Self::Cancelled => 408,
-            Self::AlreadyExists | Self::Aborted => 409,
-            Self::ResourceExhausted => 429,
-            Self::Unknown | Self::Internal | Self::DataLoss => 500,
-            Self::Unimplemented => 501,
-            Self::Unavailable => 503,
-            Self::DeadlineExceeded => 504,
-        }
-    }
-
     /// As gRPC for Go writes it, which messages quote.
     pub fn name(self) -> &'static str {
         match self {

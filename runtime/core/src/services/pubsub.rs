@@ -1,21 +1,21 @@
 //! Publishing: scopes, envelopes, expiry, one message or many.
 
+mod refusal;
+
 use crate::call::{Operation, call_judged, guarded};
 use crate::cloud_event::{self, Draft};
 use crate::metrics::Family;
-use crate::options::{Cx, Transport};
-use crate::resiliency::{Judged, Verdict};
+use crate::options::Cx;
+use crate::resiliency::Verdict;
 use crate::runtime::Runtime;
 use crate::slots::{Current, Slot};
 use crate::trace::{self, Span};
 use bytes::Bytes;
-use proa_host::CallError;
-use proa_host::kinds::pubsub::{Entry, Error as BrokerError, PublishRequest};
+use proa_host::kinds::pubsub::{Entry, PublishRequest};
 use proa_host::manifest::Kind;
-use proa_host::remote::Status;
-use proa_model::error::Grpc;
 use proa_model::{Error, Metadata, error, lookup};
 use proa_resources::is_truthy;
+use refusal::{Refusal, answered, sent};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -39,54 +39,6 @@ pub struct BulkEntry {
 pub struct FailedEntry {
     pub id: String,
     pub error: String,
-}
-
-/// Why a broker did not take a message.
-#[derive(Clone)]
-enum Refusal {
-    Broker(BrokerError),
-    /// The status of a broker in another process.
-    Status(Arc<Status>),
-}
-
-impl Refusal {
-    fn text(self) -> String {
-        match self {
-            Self::Broker(
-                BrokerError::InvalidArgument(t)
-                | BrokerError::NotFound(t)
-                | BrokerError::Denied(t)
-                | BrokerError::Unavailable(t)
-                | BrokerError::Other(t),
-            ) => t,
-            Self::Status(status) => status.to_string(),
-        }
-    }
-
-    /// What it means to policies. Their lists are of the codes that the caller's protocol has.
-    fn verdict(&self, transport: Transport) -> Verdict {
-        let code = match self {
-            Self::Broker(error) => match error.verdict() {
-                Verdict::Code(code) => Grpc::of(code),
-                verdict => return verdict,
-            },
-            Self::Status(status) => status.code,
-        };
-        Verdict::Code(if transport == Transport::Http { code.http().into() } else { code as i32 })
-    }
-}
-
-/// What the broker answered, a status included, apart from why it did not answer.
-fn answered<R>(outcome: Result<Result<R, BrokerError>, CallError>) -> Result<Result<R, Refusal>, CallError> {
-    match outcome {
-        Err(CallError::Status(status)) => Ok(Err(Refusal::Status(status))),
-        other => other.map(|answer| answer.map_err(Refusal::Broker)),
-    }
-}
-
-/// The same of a part of what was sent, which fails by itself.
-fn sent<R>(outcome: Result<Result<R, BrokerError>, CallError>) -> Result<R, Refusal> {
-    answered(outcome).unwrap_or_else(|why| Err(Refusal::Broker(BrokerError::Other(why.to_string()))))
 }
 
 /// The broker for a topic, once everything that speaks against it is ruled out.
