@@ -10,10 +10,10 @@ mod peer;
 mod renew;
 mod sentry;
 mod spiffe;
-mod trusting;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests;
+mod trusting;
 
 pub(crate) use mutual::caller;
 pub use renew::Security;

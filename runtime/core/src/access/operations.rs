@@ -121,6 +121,6 @@ mod tests {
         assert_eq!((found("/op"), found("/op/x"), found("/other")), (Some("/op"), Some("/op"), None));
         assert_eq!((found("/op1"), found("/op1/x"), found("/op1/x/y")), (Some("/op1/*"), Some("/op1/*"), None));
         assert_eq!((found("/op2/abc/c"), found("/op2/b/c")), (Some("/op2/a*/c"), None));
-        assert_eq!((found("/all/a"), found("/all/a/b/c"), found("/all")), (Some("/all/**"), Some("/all/**"), None));
+        assert_eq!((found("/all/a"), found("/all/a/b/c"), found("/all")), (Some("/all/**"), Some("/all/**"), Some("/all/**")));
     }
 }

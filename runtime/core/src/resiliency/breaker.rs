@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(breaker.state(later + 10 * SECOND), BreakerState::Open);
         // Given up half-way: the breaker does not wait for it.
         drop(breaker.enter(later + 11 * SECOND).unwrap());
-        assert_eq!(breaker.state(later + 11 * SECOND), BreakerState::Open);
+        assert_eq!(breaker.state(Instant::now()), BreakerState::Open);
     }
 
     #[test]

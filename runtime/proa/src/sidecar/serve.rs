@@ -90,8 +90,9 @@ async fn start(flags: &SidecarFlags) -> Result<(Arc<Runtime>, Servers), String> 
     let paths: Vec<PathBuf> = flags.config.iter().map(PathBuf::from).collect();
     let known = options::early_environment(flags);
     let variable = |name: &str| known.get(name).cloned().or_else(|| std::env::var(name).ok());
-    let configuration =
+    let mut configuration =
         proa_resources::configuration::load_configuration_with(&paths, &variable).map_err(|e| format!("error loading configuration: {e}"))?;
+    configuration.apply_otel_environment(&variable).map_err(|e| format!("error loading configuration: {e}"))?;
     for warning in &configuration.warnings {
         tracing::warn!(target: "dapr.runtime", "configuration: {warning}");
     }
@@ -107,7 +108,6 @@ async fn start(flags: &SidecarFlags) -> Result<(Arc<Runtime>, Servers), String> 
     absent_services(&options);
     let environment = options::environment(flags, &options);
     let host = Host::new(&HostOptions::from_env()).map_err(|e| e.to_string())?.with_remotes(Arc::new(ComponentSockets::from_env()));
-    let mut configuration = configuration;
     configuration.metrics.enabled &= flags.enable_metrics;
     let runtime = Runtime::new(options, configuration, host, environment).map_err(|e| e.to_string())?;
     let tasks = tokio::runtime::Handle::current().metrics();

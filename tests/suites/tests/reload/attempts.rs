@@ -44,9 +44,8 @@ async fn an_exclusive_component_comes_back_after_a_failed_change() {
     let work = tempfile::tempdir().expect("work");
     let module = work.path().join("exclusive.wasm");
     rebuilt("hostile-state", "hostile-state", &module, |manifest| manifest["exclusive"] = true.into());
-    let yaml = |metadata: &[(&str, &str)]| {
-        annotated(&component("store", "state.hostile", metadata), &[("proa.dev/module", &module.display().to_string())])
-    };
+    let yaml =
+        |metadata: &[(&str, &str)]| annotated(&component("store", "state.hostile", metadata), &[("proa.dev/module", &module.display().to_string())]);
     let sidecar = sidecar().resource_file("store.yaml", yaml(&[])).start().await;
     let load = Load::on(&sidecar, "store").await;
     load.swapping();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use proa_harness::protocol::common::v1::InvokeRequest;
+use proa_harness::protocol::common::v1::{HttpExtension, InvokeRequest, http_extension::Verb};
 use proa_harness::protocol::runtime::v1::InvokeServiceRequest;
 use proa_harness::{Answer, App, Sidecar};
 use serde_json::json;
@@ -111,7 +111,11 @@ async fn timeouts_and_breakers_answer_for_the_app() {
 async fn grpc_callers_have_the_same_policies() {
     let (app, sidecar) = start("retry: quick").await;
     app.answers("/flaky", vec![Answer::status(500), Answer::status(302), Answer::ok().body("done")]);
-    let message = Some(InvokeRequest { method: "flaky".into(), ..InvokeRequest::default() });
+    let message = Some(InvokeRequest {
+        method: "flaky".into(),
+        http_extension: Some(HttpExtension { verb: Verb::Post.into(), ..HttpExtension::default() }),
+        ..InvokeRequest::default()
+    });
     let reply = sidecar.grpc().await.invoke_service(InvokeServiceRequest { id: "shop".into(), message }).await.expect("the third attempt");
     assert_eq!(reply.into_inner().data.unwrap_or_default().value, b"done");
     assert_eq!(app.requests("/flaky").len(), 3);

@@ -26,7 +26,6 @@ const OF_HTTP: &[&str] = &[
     "dapr_component_pubsub_egress_count",
     "dapr_component_pubsub_ingress_count",
     "dapr_component_pubsub_ingress_latencies_bucket",
-    "dapr_runtime_component_loaded",
     "dapr_runtime_component_init_total",
     "go_goroutines",
     "go_threads",

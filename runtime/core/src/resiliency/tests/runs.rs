@@ -130,7 +130,7 @@ async fn nothing_begins_after_the_end() {
 #[tokio::test]
 async fn a_caller_that_leaves_is_a_failure() {
     let resiliency = with(&document("mine", SPEC));
-    let policy = resiliency.app("breaks", "m");
+    let policy = resiliency.app("breaks", "method");
     for _ in 0..3 {
         let endless = policy.run(judge, |_| std::future::pending::<Outcome>());
         assert!(tokio::time::timeout(Duration::from_millis(5), endless).await.is_err());

@@ -3,8 +3,8 @@
 //! What a resource refers to is resolved when it is first called and again when the resource changed; a call costs one look-up. A secret that
 //! cannot be read fails the call.
 
-use crate::metrics::CallShape;
 use crate::invocation::{Endpoint, EndpointTls, InvokeError, InvokeRequest, InvokeResponse};
+use crate::metrics::CallShape;
 use crate::prepare::value;
 use crate::runtime::Runtime;
 use proa_resources::component::MetadataValue;
