@@ -24,7 +24,7 @@ type Codec = ProstCodec<Bytes, Bytes>;
 type Answers = BoxStream<'static, Result<Bytes, Status>>;
 
 /// What `Fail` attaches to its status.
-pub const DETAILS: &[u8] = b"\x08\x0a\x12\x02no";
+pub const DETAILS: &[u8] = b"\x08\x0a\x12\x08no: 100%";
 
 #[derive(Default)]
 struct Inner {

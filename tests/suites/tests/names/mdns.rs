@@ -52,8 +52,9 @@ async fn several_of_one_application_take_turns() {
     let _second = Sidecar::builder().app_id(&many).app(&two).start().await;
     let mut seen = std::collections::BTreeSet::new();
     until("both answered", Duration::from_secs(20), || {
-        let call = asks(&caller, &many);
-        async { call.await.ok() }
+        let call = caller.http();
+        let path = format!("/v1.0/invoke/{many}/method/who");
+        async move { (call.get(&path).await.status == 200).then_some(()) }
     })
     .await;
     for _ in 0..40 {
