@@ -192,6 +192,10 @@ impl Inner {
             return answer::unrecorded(response);
         }
         let path = request.uri().path().to_owned();
+        if self.tracer.is_on() && !proxy::names_a_target(request.headers()) {
+            // What looks at traces says so before what passes calls on would.
+            return answer::refusal(Status::unknown("cannot proxy request: missing dapr-callee-app-id or dapr-app-id metadata"));
+        }
         let kind = trace::kind_of(request.headers(), &path, &self.runtime.options().app_id);
         let span = match trace::incoming(request.headers(), &self.tracer, self.runtime.metrics(), kind, &path) {
             Ok(incoming) => incoming.span,

@@ -57,6 +57,11 @@ pub(super) async fn pass(runtime: &Arc<Runtime>, known: &Known, request: Request
     }
 }
 
+/// Whether the metadata say who is meant.
+pub(super) fn names_a_target(headers: &HeaderMap) -> bool {
+    headers.contains_key(&CALLEE) || headers.contains_key(&APP_ID)
+}
+
 /// Counts a call of the application's; one that comes from another sidecar was counted there.
 fn record(runtime: &Arc<Runtime>, headers: &HeaderMap) -> Option<Record> {
     let destination = first(headers, &APP_ID).filter(|app_id| !app_id.is_empty())?;

@@ -58,7 +58,7 @@ async fn failures_pass(with: Pair) {
     assert_eq!((status.code(), status.message(), status.details()), (Code::Aborted, "no: 100%", DETAILS));
     assert_eq!(status.metadata().get("x-reason").and_then(|v| v.to_str().ok()), Some("told"));
     let nobody = collect(call(sidecar.clone(), "Echo", &[], parts(&["a"])).await).await.expect_err("nobody is named");
-    let text = "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found";
+    let text = "cannot proxy request: missing dapr-callee-app-id or dapr-app-id metadata";
     assert_eq!((nobody.code(), nobody.message()), (Code::Unknown, text));
     let unknown = collect(call(sidecar, "Echo", &[("dapr-app-id", &unique("nobody"))], parts(&["a"])).await).await.expect_err("unknown");
     assert_eq!(unknown.code(), Code::Unknown, "{unknown}");
