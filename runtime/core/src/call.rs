@@ -4,11 +4,13 @@
 //! new generation.
 
 use crate::metrics::{Family, Flow};
+use crate::options::{Cx, Transport};
 use crate::resiliency::{Judged, Stopped, Verdict};
 use crate::runtime::Runtime;
 use crate::slots::{Lease, Slot};
 use crate::trace::{self, Kind, Span};
 use proa_host::CallError;
+use proa_model::Error;
 use std::time::Instant;
 
 /// What a call is, for policies, metrics and traces.
@@ -33,6 +35,25 @@ pub enum CallFailure {
     Call(#[from] CallError),
     #[error(transparent)]
     Stopped(#[from] Stopped),
+}
+
+impl CallFailure {
+    /// What a component elsewhere wants to be shown for its failure.
+    pub fn own(&self) -> Option<&Error> {
+        match self {
+            Self::Call(CallError::Status(status)) => status.api.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The failure as the API shows it: in the component's own words over gRPC; over HTTP in ours, with the component's status.
+    pub fn shown(&self, cx: &Cx, ours: Error) -> Error {
+        match (self.own(), cx.transport) {
+            (Some(own), Transport::Grpc) => own.clone(),
+            (Some(own), Transport::Http) => Error { http: own.http, ..ours },
+            (None, _) => ours,
+        }
+    }
 }
 
 /// Runs one operation on one slot. `attempt` gets a lease and may run more than once. The inner result is the component's own.

@@ -53,7 +53,7 @@ pub async fn start_all(runtime: &Arc<Runtime>) {
         return;
     }
     for slot in runtime.slots.of_kind(Kind::Bindings) {
-        let reads = slot.peek().is_some_and(|c| c.generation.module().interfaces().contains(&"bindings/input"));
+        let reads = slot.peek().is_some_and(|c| c.generation.offers("bindings/input"));
         let running = runtime.inputs.running.lock().await.get(&slot.name).is_some_and(|(_, task)| !task.is_finished());
         if !reads || running || !wanted(runtime, &slot).await {
             continue;

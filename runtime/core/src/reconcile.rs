@@ -80,6 +80,7 @@ pub async fn load(runtime: &Arc<Runtime>) -> Result<(), String> {
         return Err(format!("failed to load components: {text}"));
     }
     runtime.resiliency().apply(&snapshot.resiliencies);
+    look_around(runtime).await;
     let (first, rest) = in_order(&snapshot);
     for component in first {
         start(runtime, component, &snapshot).await?;
@@ -101,6 +102,22 @@ async fn read(runtime: &Runtime) -> Snapshot {
 /// The modules that lie in the resources folders, for what is started before the components.
 pub async fn modules(runtime: &Runtime) -> Vec<PathBuf> {
     read(runtime).await.modules.iter().map(|m| m.path.clone()).collect()
+}
+
+/// Looks which components of other processes are there, and tells whether that differs from before.
+async fn look_around(runtime: &Runtime) -> bool {
+    match runtime.host.remotes() {
+        Some(remotes) => remotes.scan().await,
+        None => false,
+    }
+}
+
+/// Resolves when another look at other processes may find more.
+async fn look_again(runtime: &Runtime) {
+    match runtime.host.remotes() {
+        Some(remotes) => remotes.again().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Secret stores first, those without references to other secret stores before the others: everything else may refer to them.
@@ -193,7 +210,9 @@ pub fn watch(runtime: &Arc<Runtime>) {
         return;
     }
     let runtime_ = runtime.clone();
-    let mut watcher = match Watcher::new(&runtime.reconciler.options.paths, &extra_files(runtime)) {
+    let mut folders = runtime.reconciler.options.paths.clone();
+    folders.extend(runtime.host.remotes().map(|r| r.folder().to_owned()));
+    let mut watcher = match Watcher::new(&folders, &extra_files(runtime)) {
         Ok(watcher) => watcher,
         Err(error) => {
             tracing::error!(target: "dapr.runtime.hotreload", "resources are not watched: {error}");
@@ -208,6 +227,7 @@ pub fn watch(runtime: &Arc<Runtime>) {
             tokio::select! {
                 _ = watcher.changed() => {}
                 () = runtime_.reconciler.attempts.wanted() => {}
+                () = look_again(&runtime_) => if !look_around(&runtime_).await { continue },
                 () = stop.cancelled() => return,
             }
             tokio::select! {
@@ -239,6 +259,7 @@ fn extra_files(runtime: &Runtime) -> Vec<PathBuf> {
 pub async fn reconcile(runtime: &Arc<Runtime>) {
     let _pass = runtime.reconciler.pass.lock().await;
     let before = runtime.reconciler.current();
+    look_around(runtime).await;
     let mut snapshot = read(runtime).await;
     let policies_left = |snapshot: &Snapshot| before.resiliencies.iter().all(|r| snapshot.resiliencies.iter().any(|n| n.name == r.name));
     if before.components.iter().any(|c| snapshot.component(&c.name).is_none()) || !policies_left(&snapshot) {

@@ -249,6 +249,16 @@ impl Runtime {
         }
     }
 
+    /// Asks brokers of other processes to hand out nothing more; what they have handed out goes on its way.
+    pub async fn pause_brokers(&self) {
+        for slot in self.slots.of_kind(Kind::Pubsub) {
+            let Some(current) = slot.peek() else { continue };
+            if let Err(error) = current.generation.pubsub().pause().await {
+                tracing::warn!(target: "dapr.runtime.pubsub", "failed to pause subscriptions of pubsub {} during graceful shutdown: {error}", slot.name);
+            }
+        }
+    }
+
     /// Closes every component.
     pub async fn close(&self, limit: Duration) {
         for slot in self.slots.all() {

@@ -39,6 +39,9 @@ pub enum CallError {
     Busy,
     #[error("component does not support {0}")]
     Unsupported(&'static str),
+    /// A component elsewhere answered with a failure for which its interface has no place.
+    #[error("{0}")]
+    Status(Arc<crate::remote::Status>),
 }
 
 fn go_like(d: &Duration) -> String {

@@ -1,27 +1,25 @@
-//! One initialised module and configuration, with its instances. A slot leases it to callers; when the last lease is gone and the
-//! generation is dropped, its instances finish their calls, are closed, and go.
+//! One initialised configuration of one component, whatever drives it: instances of a module, or a process elsewhere. A slot leases
+//! it to callers; when the last lease is gone and the generation is dropped, what drives it finishes its calls, is closed, and goes.
 
 mod instance;
+mod instances;
 mod supervise;
 
-use crate::ctx::{Ctx, Limits};
-use crate::driver::{CallError, Line};
+use crate::ctx::Ctx;
+use crate::driver::CallError;
 use crate::exports::Exports;
 use crate::grants::Grants;
-use crate::kinds::nameresolution::SelfInfo;
-use crate::manifest::{Abi, Kind};
-use crate::module::Module;
-use crate::wit::exports::proa::component::lifecycle::{Config, Property};
-use arc_swap::ArcSwap;
+use crate::manifest::Kind;
+use crate::remote::Remote;
 use futures::future::BoxFuture;
 pub use instance::InstanceError;
-use instance::{launch, save};
+use instances::Instances;
+pub(crate) use instances::Plan;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use supervise::{Seat, install, replace, watch};
-use tokio::sync::Semaphore;
 use wasmtime::component::Accessor;
 
 /// What a generation is called in logs and metrics.
@@ -70,104 +68,143 @@ pub struct Facts {
     pub signature_algorithms: Vec<String>,
 }
 
-/// Everything that a new instance of a generation needs.
-pub(crate) struct Plan {
-    pub engine: wasmtime::Engine,
-    pub module: Arc<Module>,
-    pub identity: Arc<Identity>,
-    pub config: Config,
-    pub grants: Arc<Grants>,
-    pub limits: Limits,
-    pub init_timeout: Duration,
-    pub announce: Option<SelfInfo>,
-    pub call_timeout: Duration,
-    pub stats: Arc<Stats>,
+/// What answers the calls.
+enum Driver {
+    Wasm(Instances),
+    Remote(Box<dyn Remote>),
 }
 
-/// What a generation needs to serve again after it was closed for a successor.
-struct Released {
-    state: Option<Vec<u8>>,
+/// Where the code of a generation is, and which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The module's file, or the socket.
+    pub path: PathBuf,
+    /// Two generations with the same digest run the same code, as far as can be told.
+    pub digest: String,
 }
 
 /// See the module's text.
 pub struct Generation {
-    pub(crate) plan: Arc<Plan>,
-    seats: Vec<Arc<Seat>>,
+    identity: Arc<Identity>,
+    kind: Kind,
+    source: Source,
     facts: Facts,
-    released: Mutex<Option<Released>>,
+    grants: Arc<Grants>,
+    driver: Driver,
 }
 
 impl Generation {
     pub(crate) async fn start(plan: Plan) -> Result<Arc<Self>, InstanceError> {
-        let plan = Arc::new(plan);
-        let manifest = &plan.module.manifest;
-        let count = if manifest.abi == Abi::Sync { manifest.instances.unwrap_or(4).clamp(1, 64) } else { 1 };
-        let mut seats = Vec::new();
-        let mut facts = Facts::default();
-        for _ in 0..count {
-            let (line, ready) = launch(&plan, None);
-            facts = ready.await.unwrap_or_else(|_| Err(InstanceError::Init("it ended at once".into())))?;
-            let turn = (manifest.abi == Abi::Sync).then(|| Semaphore::new(1));
-            let seat = Arc::new(Seat { line: ArcSwap::new(line), turn, replacing: AtomicBool::new(false) });
-            watch(&plan, &seat);
-            seats.push(seat);
-        }
-        Ok(Arc::new(Self { plan, seats, facts, released: Mutex::default() }))
+        let module = plan.module.clone();
+        let (identity, grants) = (plan.identity.clone(), plan.grants.clone());
+        let source = Source { path: module.path.clone(), digest: module.digest.clone() };
+        let (instances, facts) = Instances::start(plan).await?;
+        Ok(Arc::new(Self { identity, kind: module.kind(), source, facts, grants, driver: Driver::Wasm(instances) }))
+    }
+
+    /// A generation whose component lives in another process; it is initialised already.
+    pub fn remote(identity: Identity, kind: Kind, source: Source, facts: Facts, remote: Box<dyn Remote>) -> Arc<Self> {
+        Arc::new(Self { identity: Arc::new(identity), kind, source, facts, grants: Arc::default(), driver: Driver::Remote(remote) })
     }
 
     pub fn identity(&self) -> &Identity {
-        &self.plan.identity
+        &self.identity
     }
     pub fn kind(&self) -> Kind {
-        self.plan.module.kind()
+        self.kind
     }
-    pub fn module(&self) -> &Arc<Module> {
-        &self.plan.module
+    pub fn source(&self) -> &Source {
+        &self.source
     }
     pub fn facts(&self) -> &Facts {
         &self.facts
     }
     pub fn grants(&self) -> &Grants {
-        &self.plan.grants
+        &self.grants
     }
-    pub fn has(&self, interface: fn(&crate::exports::Indices) -> bool) -> bool {
-        interface(&self.plan.module.indices)
+    /// The names of the interfaces that it has, for example `state/bulk`.
+    pub fn interfaces(&self) -> Vec<&'static str> {
+        match &self.driver {
+            Driver::Wasm(instances) => instances.plan.module.interfaces(),
+            Driver::Remote(remote) => remote.interfaces(),
+        }
+    }
+    pub fn offers(&self, interface: &str) -> bool {
+        self.interfaces().contains(&interface)
+    }
+    /// Features as Dapr names them: of a module what its manifest says, of a remote component what it answered.
+    pub fn capabilities(&self) -> Vec<String> {
+        match &self.driver {
+            Driver::Wasm(instances) => instances.plan.module.manifest.capabilities.clone(),
+            Driver::Remote(remote) => remote.capabilities(),
+        }
+    }
+    /// Whether the component lives in another process.
+    pub fn is_remote(&self) -> bool {
+        self.elsewhere().is_some()
+    }
+    pub(crate) fn elsewhere(&self) -> Option<&dyn Remote> {
+        match &self.driver {
+            Driver::Wasm(_) => None,
+            Driver::Remote(remote) => Some(remote.as_ref()),
+        }
+    }
+    fn instances(&self) -> Option<&Instances> {
+        match &self.driver {
+            Driver::Wasm(instances) => Some(instances),
+            Driver::Remote(_) => None,
+        }
+    }
+    /// Whether the module exports an interface; never so for a remote component.
+    pub(crate) fn has(&self, interface: fn(&crate::exports::Indices) -> bool) -> bool {
+        self.instances().is_some_and(|i| interface(&i.plan.module.indices))
+    }
+    pub(crate) fn world(&self) -> Option<&str> {
+        self.instances().and_then(|i| i.plan.module.manifest.world.as_deref())
+    }
+    /// How long a call may take before it is given up.
+    pub(crate) fn call_timeout(&self) -> Duration {
+        self.instances().map_or(crate::start::CALL_TIMEOUT, |i| i.plan.call_timeout)
     }
     /// Whether no call is waiting or running.
     pub fn idle(&self) -> bool {
-        self.seats.iter().all(|s| s.line.load().load.load(Ordering::Relaxed) == 0)
+        match &self.driver {
+            Driver::Wasm(instances) => instances.idle(),
+            Driver::Remote(remote) => remote.idle(),
+        }
     }
     /// Closes the instances now, calls or none; what is called afterwards is told that it did not begin.
     /// `state` is what `save` gave before, for `revive`.
     pub async fn release(&self, state: Option<Vec<u8>>) {
-        if let Ok(mut released) = self.released.lock() {
-            *released = Some(Released { state });
-        }
-        for seat in &self.seats {
-            let line = seat.line.load_full();
-            let (over, empty) = (line.over.clone(), Line::new().0);
-            let _ = empty.ended.set("it was released for its successor".into());
-            seat.line.store(empty);
-            drop(line);
-            // The guest's own close is bounded; this is not longer.
-            let _ = tokio::time::timeout(Duration::from_secs(3), over.cancelled()).await;
+        if let Some(instances) = self.instances() {
+            instances.release(state).await;
         }
     }
     /// Starts the instances again that were released for a successor which did not come.
     pub async fn revive(&self) {
-        let Some(released) = self.released.lock().ok().and_then(|mut r| r.take()) else { return };
-        for seat in &self.seats {
-            install(&self.plan, seat, released.state.clone()).await;
-            watch(&self.plan, seat);
+        if let Some(instances) = self.instances() {
+            instances.revive().await;
         }
     }
     /// Drops the instances with whatever they are doing.
     pub fn kill(&self) {
-        self.seats.iter().for_each(|s| s.line.load().kill.cancel());
+        match &self.driver {
+            Driver::Wasm(instances) => instances.kill(),
+            Driver::Remote(remote) => remote.kill(),
+        }
     }
-    /// How long a call may take before it is given up.
-    pub fn call_timeout(&self) -> Duration {
-        self.plan.call_timeout
+    /// Waits, for a second at most, until an instance that ended has its successor: for calls that cannot be repeated.
+    pub async fn ready(&self) {
+        match &self.driver {
+            Driver::Wasm(instances) => instances.ready().await,
+            Driver::Remote(remote) => remote.ready().await,
+        }
+    }
+    /// Puts a fresh instance in the place of one that does not answer.
+    pub(crate) fn retire(&self, why: &'static str) {
+        if let Some(instances) = self.instances() {
+            instances.retire(why);
+        }
     }
 
     /// One call within the call timeout.
@@ -176,7 +213,7 @@ impl Generation {
         R: Send + 'static,
         F: for<'a> FnOnce(&'a Accessor<Ctx>, &'a Exports) -> BoxFuture<'a, wasmtime::Result<R>> + Send + 'static,
     {
-        self.call_within(Some(self.plan.call_timeout), work).await
+        self.call_within(Some(self.call_timeout()), work).await
     }
 
     pub(crate) async fn call_within<R, F>(&self, limit: Option<Duration>, work: F) -> Result<R, CallError>
@@ -184,84 +221,22 @@ impl Generation {
         R: Send + 'static,
         F: for<'a> FnOnce(&'a Accessor<Ctx>, &'a Exports) -> BoxFuture<'a, wasmtime::Result<R>> + Send + 'static,
     {
-        let seat = self.seat().ok_or(CallError::Unsupported("calls"))?;
-        let _turn = match &seat.turn {
-            // A queue before a busy synchronous instance is part of the call's time.
-            Some(turn) => match limit {
-                Some(limit) => Some(tokio::time::timeout(limit, turn.acquire()).await.map_err(|_| CallError::Deadline(limit))?),
-                None => Some(turn.acquire().await),
-            },
-            None => None,
-        };
-        let line = seat.line.load_full();
-        let outcome = line.call(limit, work).await;
-        if let Err(CallError::Deadline(_)) = outcome {
-            self.plan.stats.deadlines.fetch_add(1, Ordering::Relaxed);
-            replace(&self.plan, seat, "a call did not return within its deadline");
-        }
-        outcome
-    }
-
-    /// Waits, for a second at most, until an instance that ended has its successor: for calls that cannot be repeated.
-    pub async fn ready(&self) {
-        for _ in 0..1000 {
-            match self.seat() {
-                Some(seat) if seat.line.load().ended.get().is_some() => tokio::time::sleep(Duration::from_millis(1)).await,
-                _ => return,
-            }
-        }
-    }
-
-    /// Puts a fresh instance in the place of one that does not answer.
-    pub(crate) fn retire(&self, why: &'static str) {
-        self.plan.stats.deadlines.fetch_add(1, Ordering::Relaxed);
-        if let Some(seat) = self.seat() {
-            replace(&self.plan, seat, why);
-        }
-    }
-
-    /// The instance with the fewest calls.
-    fn seat(&self) -> Option<&Arc<Seat>> {
-        match self.seats.as_slice() {
-            [one] => Some(one),
-            many => many.iter().min_by_key(|s| s.line.load().load.load(Ordering::Relaxed)),
+        match self.instances() {
+            Some(instances) => instances.call_within(limit, work).await,
+            None => Err(CallError::Unsupported("this call outside wasm")),
         }
     }
 
     /// The guest's own state as bytes; none when it has no `snapshot`. Calls must have ceased.
     pub async fn save(&self) -> Option<Result<Vec<u8>, String>> {
-        if !self.plan.module.indices.snapshot() {
-            return None;
-        }
-        let line = self.seats.first()?.line.load_full();
-        Some(save(&line, self.plan.init_timeout).await)
+        self.instances()?.save().await
     }
-}
 
-impl Generation {
     /// Gives this generation what `save` of another wrote. Nobody may have called it yet.
     pub async fn restore(&self, state: Vec<u8>) -> Result<(), String> {
-        let restored = self.call_within(Some(self.plan.init_timeout), move |accessor, exports| {
-            Box::pin(async move {
-                match &exports.snapshot {
-                    Some(snapshot) => crate::kinds::load(accessor, snapshot, state).await,
-                    None => Ok(Err("no snapshot".into())),
-                }
-            })
-        });
-        restored.await.map_err(|e| e.to_string())?
-    }
-}
-
-impl Plan {
-    pub(crate) fn config(identity: &Identity, app_id: &str, namespace: &str, properties: &[(String, String)]) -> Config {
-        Config {
-            name: identity.name.clone(),
-            component_type: identity.component_type.clone(),
-            version: identity.version.clone(),
-            app_id: app_id.to_owned(),
-            namespace: namespace.to_owned(),
-            properties: properties.iter().map(|(name, value)| Property { name: name.clone(), value: value.clone() }).collect(),
+        match self.instances() {
+            Some(instances) => instances.restore(state).await,
+            None => Err("no snapshot".into()),
         }
     }
 }

@@ -18,32 +18,60 @@ use bytes::Bytes;
 use wasmtime::component::{Accessor, StreamReader};
 use wasmtime::{Result, Store};
 
-/// Declares the methods of a kind's handle: each is one call of one exported function.
+/// Declares the methods of a kind's handle: each is one call of one exported function. With a further name, it is also a trait, which a
+/// component outside wasm implements.
 macro_rules! calls {
+    ($handle:ident, $field:ident, $interface:literal, $remote:ident: $($(#[$doc:meta])* $name:ident = $call:ident($($arg:ident: $ty:ty),*) -> $ret:ty;)*) => {
+        #[doc = concat!("`", $interface, "` outside wasm.")]
+        pub trait $remote: Send + Sync {
+            $($(#[$doc])*
+            fn $name(&self, $($arg: $ty),*) -> crate::remote::Answer<'_, $ret>;)*
+        }
+
+        impl $handle<'_> {
+            $($(#[$doc])*
+            pub async fn $name(&self, $($arg: $ty),*) -> std::result::Result<$ret, crate::CallError> {
+                if let Some(elsewhere) = self.0.elsewhere() {
+                    return match elsewhere.$field() {
+                        Some(remote) => remote.$name($($arg),*).await,
+                        None => Err(crate::CallError::Unsupported($interface)),
+                    };
+                }
+                crate::kinds::calls!(@wasm self, $field, $interface, $call($($arg),*))
+            })*
+        }
+    };
     ($handle:ident, $field:ident, $interface:literal: $($(#[$doc:meta])* $name:ident = $call:ident($($arg:ident: $ty:ty),*) -> $ret:ty;)*) => {
         impl $handle<'_> {
             $($(#[$doc])*
             pub async fn $name(&self, $($arg: $ty),*) -> std::result::Result<$ret, crate::CallError> {
-                if !self.0.has(crate::exports::Indices::$field) {
-                    return Err(crate::CallError::Unsupported($interface));
-                }
-                self.0
-                    .call(move |accessor, exports| {
-                        Box::pin(async move {
-                            let guest = exports.$field.as_ref().ok_or_else(|| wasmtime::format_err!("{} is not exported", $interface))?;
-                            guest.$call(accessor, $($arg),*).await
-                        })
-                    })
-                    .await
+                crate::kinds::calls!(@wasm self, $field, $interface, $call($($arg),*))
             })*
         }
     };
+    (@wasm $this:ident, $field:ident, $interface:literal, $call:ident($($arg:ident),*)) => {{
+        if !$this.0.has(crate::exports::Indices::$field) {
+            return Err(crate::CallError::Unsupported($interface));
+        }
+        $this
+            .0
+            .call(move |accessor, exports| {
+                Box::pin(async move {
+                    let guest = exports.$field.as_ref().ok_or_else(|| wasmtime::format_err!("{} is not exported", $interface))?;
+                    guest.$call(accessor, $($arg),*).await
+                })
+            })
+            .await
+    }};
 }
 pub(crate) use calls;
 
 /// Health of any kind: none when the component has no `health`.
 impl crate::Generation {
     pub async fn ping(&self) -> Option<std::result::Result<(), String>> {
+        if let Some(elsewhere) = self.elsewhere() {
+            return Some(elsewhere.ping().await);
+        }
         if !self.has(crate::exports::Indices::health) {
             return None;
         }

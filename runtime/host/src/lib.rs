@@ -1,4 +1,5 @@
-//! The wasm side of Proa: modules become generations of instances that serve calls.
+//! The side of the components: modules become generations of instances that serve calls; components of other processes stand beside
+//! them behind the same handles ([`remote`]).
 //!
 //! The only crate that knows wasmtime. [`Host`] finds and compiles modules, [`Generation`] is one initialised configuration of
 //! one module, and the files under `kinds` say what may be asked of it. A misbehaving guest harms its own instance only.
@@ -17,6 +18,7 @@ pub mod kinds;
 pub mod manifest;
 pub mod middleware;
 pub mod module;
+pub mod remote;
 pub mod start;
 pub mod wit;
 

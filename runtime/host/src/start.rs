@@ -9,6 +9,7 @@ use crate::grants::Grants;
 use crate::kinds::nameresolution::SelfInfo;
 use crate::manifest::{Abi, Manifest};
 use crate::module::{Module, ModuleError, ModuleFile};
+use crate::remote::{RemoteType, Remotes};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, Weak};
@@ -62,7 +63,8 @@ pub struct StartSpec {
     pub stats: Arc<Stats>,
 }
 
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a call may take where nothing else is said.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -85,17 +87,35 @@ pub struct Host {
     catalogue: Catalogue,
     cache: Cache,
     shipped: Cache,
+    remotes: Option<Arc<dyn Remotes>>,
     /// Modules in use, by digest.
     modules: Mutex<HashMap<String, Weak<Module>>>,
 }
 
-/// A module that was found but not yet compiled.
+/// What implements a type.
 pub enum Found {
+    Module(FoundModule),
+    /// A process elsewhere.
+    Remote(RemoteType),
+}
+
+impl Found {
+    /// Names the code; the same digest means the same code.
+    pub fn digest(&self) -> &str {
+        match self {
+            Self::Module(module) => module.digest(),
+            Self::Remote(remote) => &remote.source.digest,
+        }
+    }
+}
+
+/// A module that was found but not yet compiled.
+pub enum FoundModule {
     Shipped { path: PathBuf, digest: String, manifest: Manifest },
     File(ModuleFile),
 }
 
-impl Found {
+impl FoundModule {
     pub fn manifest(&self) -> &Manifest {
         match self {
             Self::Shipped { manifest, .. } => manifest,
@@ -129,14 +149,25 @@ impl Host {
         };
         let shipped = Cache::new(catalogue.dir().to_owned(), compatibility.clone());
         let cache = Cache::new(options.cache.clone(), compatibility);
-        Ok(Self { engine, linker, catalogue, cache, shipped, modules: Mutex::default() })
+        Ok(Self { engine, linker, catalogue, cache, shipped, remotes: None, modules: Mutex::default() })
+    }
+
+    /// Components of other processes count as well.
+    pub fn with_remotes(mut self, remotes: Arc<dyn Remotes>) -> Self {
+        self.remotes = Some(remotes);
+        self
+    }
+
+    pub fn remotes(&self) -> Option<&dyn Remotes> {
+        self.remotes.as_deref()
     }
 
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
     }
 
-    /// The module for a type: the file that the resource names, or one of `files` that claims the type, or the shipped one.
+    /// What implements a type: the file that the resource names, or one of `files` that claims the type, or a process that offers it,
+    /// or the shipped module.
     /// A file that served until now (`last`) and is broken is an error, not a reason to take another module.
     pub fn find(
         &self,
@@ -153,19 +184,23 @@ impl Host {
                 let why = format!("it implements {types}, not {component_type} {version}");
                 return Err(ModuleError::Manifest { path: path.to_owned(), why }.into());
             }
-            return Ok(Found::File(file));
+            return Ok(Found::Module(FoundModule::File(file)));
         }
         let mut broken = None;
         for path in files {
             match ModuleFile::read(path) {
-                Ok(file) if file.manifest.implements(component_type, version) => return Ok(Found::File(file)),
+                Ok(file) if file.manifest.implements(component_type, version) => return Ok(Found::Module(FoundModule::File(file))),
                 Ok(_) => {}
                 Err(e) if last == Some(path) => return Err(e.into()),
                 Err(e) => broken = Some(e),
             }
         }
+        if let Some(remote) = self.remotes().and_then(|r| r.find(component_type, version)) {
+            return Ok(Found::Remote(remote));
+        }
         if let Some(entry) = self.catalogue.find(component_type, version) {
-            return Ok(Found::Shipped { path: self.catalogue.path(entry), digest: entry.digest.clone(), manifest: entry.manifest.clone() });
+            let (path, digest, manifest) = (self.catalogue.path(entry), entry.digest.clone(), entry.manifest.clone());
+            return Ok(Found::Module(FoundModule::Shipped { path, digest, manifest }));
         }
         if let Some(broken) = broken {
             return Err(broken.into());
@@ -179,7 +214,7 @@ impl Host {
     }
 
     /// Compiles, or finds compiled, and links.
-    pub async fn load(&self, found: &Found) -> Result<Arc<Module>, StartError> {
+    pub async fn load(&self, found: &FoundModule) -> Result<Arc<Module>, StartError> {
         let digest = found.digest();
         if let Some(module) = self.modules.lock().ok().and_then(|m| m.get(digest).and_then(Weak::upgrade)) {
             return Ok(module);
@@ -201,7 +236,7 @@ impl Host {
         Ok(module)
     }
 
-    async fn component(&self, found: &Found) -> Result<Component, StartError> {
+    async fn component(&self, found: &FoundModule) -> Result<Component, StartError> {
         let digest = found.digest();
         if let Some(component) = self.shipped.find(digest).and_then(|p| self.map(&p).ok()) {
             return Ok(component);
@@ -255,5 +290,23 @@ impl Host {
             stats: spec.stats.clone(),
         };
         Ok(Generation::start(plan).await?)
+    }
+}
+
+impl Host {
+    /// Starts a generation of a component that lives elsewhere.
+    pub async fn start_remote(&self, found: &RemoteType, spec: &StartSpec) -> Result<Arc<Generation>, StartError> {
+        let identity = Identity {
+            name: spec.name.clone(),
+            component_type: spec.component_type.clone(),
+            version: spec.version.clone(),
+            generation: spec.generation,
+        };
+        let starting = tokio::time::timeout(spec.init_timeout, found.starter.start(spec));
+        let (facts, remote) = match starting.await {
+            Ok(started) => started.map_err(InstanceError::Init)?,
+            Err(_) => return Err(InstanceError::Timeout(spec.init_timeout).into()),
+        };
+        Ok(Generation::remote(identity, found.kind, found.source.clone(), facts, remote))
     }
 }

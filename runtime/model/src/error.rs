@@ -36,6 +36,54 @@ pub enum Grpc {
     Unauthenticated = 16,
 }
 
+impl Grpc {
+    /// The code of a number; what is no code is unknown.
+    pub fn of(code: i32) -> Self {
+        match code {
+            0 => Self::Ok,
+            1 => Self::Cancelled,
+            3 => Self::InvalidArgument,
+            4 => Self::DeadlineExceeded,
+            5 => Self::NotFound,
+            6 => Self::AlreadyExists,
+            7 => Self::PermissionDenied,
+            8 => Self::ResourceExhausted,
+            9 => Self::FailedPrecondition,
+            10 => Self::Aborted,
+            11 => Self::OutOfRange,
+            12 => Self::Unimplemented,
+            13 => Self::Internal,
+            14 => Self::Unavailable,
+            15 => Self::DataLoss,
+            16 => Self::Unauthenticated,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// As gRPC for Go writes it, which messages quote.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Cancelled => "Canceled",
+            Self::Unknown => "Unknown",
+            Self::InvalidArgument => "InvalidArgument",
+            Self::DeadlineExceeded => "DeadlineExceeded",
+            Self::NotFound => "NotFound",
+            Self::AlreadyExists => "AlreadyExists",
+            Self::PermissionDenied => "PermissionDenied",
+            Self::ResourceExhausted => "ResourceExhausted",
+            Self::FailedPrecondition => "FailedPrecondition",
+            Self::Aborted => "Aborted",
+            Self::OutOfRange => "OutOfRange",
+            Self::Unimplemented => "Unimplemented",
+            Self::Internal => "Internal",
+            Self::Unavailable => "Unavailable",
+            Self::DataLoss => "DataLoss",
+            Self::Unauthenticated => "Unauthenticated",
+        }
+    }
+}
+
 /// `google.rpc.ResourceInfo`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResourceInfo {
@@ -69,6 +117,8 @@ pub struct Error {
     pub http: u16,
     pub grpc: Grpc,
     pub message: String,
+    /// The domain of `google.rpc.ErrorInfo`; none: `dapr.io`.
+    pub domain: Option<String>,
     /// The metadata of `google.rpc.ErrorInfo`.
     pub metadata: BTreeMap<String, String>,
     pub resource: Option<ResourceInfo>,
@@ -95,6 +145,7 @@ impl Error {
             http,
             grpc,
             message: message.into(),
+            domain: None,
             metadata: BTreeMap::new(),
             resource: None,
             help: Vec::new(),

@@ -10,6 +10,7 @@ pub mod grpc;
 pub mod grpc_app;
 pub mod http;
 pub mod logs;
+pub mod pluggable;
 pub mod ports;
 pub mod redis;
 pub mod resources;

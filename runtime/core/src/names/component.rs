@@ -12,6 +12,7 @@ use crate::scopes::TopicScopes;
 use crate::slots::{Current, Slot};
 use futures::future::BoxFuture;
 use proa_host::kinds::nameresolution::{Error, Request, SelfInfo, text};
+use proa_host::start::Found as Offer;
 use proa_host::{CallError, Kind, StartError, StartSpec};
 use proa_resources::component::Component as Resource;
 use serde_json::Value;
@@ -49,10 +50,14 @@ pub async fn start(runtime: &Arc<Runtime>, name: &str, version: &str, configurat
     let component_type = format!("nameresolution.{}", name.to_lowercase());
     let asked = if is_first(version) { super::VERSION.to_owned() } else { version.to_lowercase() };
     let files = crate::reconcile::modules(runtime).await;
-    let found = runtime.host.find(&component_type, &asked, None, &files, None).map_err(|e| match e {
-        StartError::UnknownType { .. } => Failure::Creation(format!("couldn't find name resolver {name}/{version}")),
-        other => Failure::Creation(other.to_string()),
-    })?;
+    let found = match runtime.host.find(&component_type, &asked, None, &files, None) {
+        Ok(Offer::Module(found)) => found,
+        // No process elsewhere resolves names.
+        Ok(Offer::Remote(_)) | Err(StartError::UnknownType { .. }) => {
+            return Err(Failure::Creation(format!("couldn't find name resolver {name}/{version}")));
+        }
+        Err(other) => return Err(Failure::Creation(other.to_string())),
+    };
     let mut properties = settings::flatten(configuration, found.manifest()).map_err(Failure::Init)?;
     if let (Some(port), Some(_)) = (options.app_port, found.manifest().field(APP_PORT)) {
         properties.push((APP_PORT.into(), port.to_string()));

@@ -7,8 +7,9 @@ use crate::runtime::Runtime;
 use crate::slots::{Current, Slot};
 use proa_host::generation::Generation;
 use proa_host::manifest::Kind;
-use proa_host::start::Found;
-use proa_host::{Module, StartSpec};
+use proa_host::remote::RemoteType;
+use proa_host::start::{Found, FoundModule};
+use proa_host::{Module, StartError, StartSpec};
 use proa_resources::component::Component;
 use proa_resources::go_duration;
 use proa_resources::quantity;
@@ -47,15 +48,26 @@ pub async fn swap(runtime: &Runtime, slot: &Slot, prepared: Prepared, snapshot: 
     let component = &prepared.component;
     let component_type = component.type_.clone();
     let old = slot.peek();
-    let last = old.as_ref().map(|o| o.generation.module().path.clone());
-    let found = runtime.host.find(&component.type_, &component.version, named.as_deref(), &files, last.as_deref()).map_err(|e| e.to_string())?;
+    let last = old.as_ref().map(|o| o.generation.source().path.clone());
+    let found = match (runtime.host.find(&component.type_, &component.version, named.as_deref(), &files, last.as_deref()), &old) {
+        (Ok(found), _) => found,
+        (Err(StartError::UnknownType { .. }), Some(old)) if old.generation.is_remote() => {
+            // A process that is about to come back looks like this: the component waits for it, and its calls do.
+            slot.failed(&format!("socket {} is gone", old.generation.source().path.display()));
+            return Ok(Done::Same);
+        }
+        (Err(error), _) => return Err(error.to_string()),
+    };
     if let Some(old) = &old
         && unchanged(old, &prepared, &found)
     {
         slot.settle();
         return Ok(Done::Same);
     }
-    let outcome = replace(runtime, slot, prepared, &found, old.as_deref(), superseded).await;
+    let outcome = match &found {
+        Found::Module(module) => replace(runtime, slot, prepared, module, old.as_deref(), superseded).await,
+        Found::Remote(remote) => connect(runtime, slot, prepared, remote, superseded).await,
+    };
     let series = runtime.metrics().guest(&slot.name, &component_type);
     match outcome {
         Ok(current) => {
@@ -78,7 +90,7 @@ pub async fn swap(runtime: &Runtime, slot: &Slot, prepared: Prepared, snapshot: 
 
 /// The same resource, the same resolved values, the same module, the same files behind the values.
 fn unchanged(old: &Current, new: &Prepared, found: &Found) -> bool {
-    super::same(&old.prepared, new) && old.generation.module().digest == found.digest() && old.stamps == stamps(&old.generation)
+    super::same(&old.prepared, new) && old.generation.source().digest == found.digest() && old.stamps == stamps(&old.generation)
 }
 
 /// The content of the files that a generation may read, told by digest.
@@ -90,7 +102,7 @@ async fn replace(
     runtime: &Runtime,
     slot: &Slot,
     prepared: Prepared,
-    found: &Found,
+    found: &FoundModule,
     old: Option<&Current>,
     superseded: &CancellationToken,
 ) -> Result<Arc<Current>, String> {
@@ -121,9 +133,28 @@ async fn replace(
     Ok(Arc::new(Current { generation, prepared, stamps }))
 }
 
+/// The same for a component of another process. What it keeps in itself stays where it is.
+async fn connect(
+    runtime: &Runtime,
+    slot: &Slot,
+    prepared: Prepared,
+    found: &RemoteType,
+    superseded: &CancellationToken,
+) -> Result<Arc<Current>, String> {
+    if found.kind != slot.kind {
+        return Err(format!("socket {} offers {}, not {}", found.source.path.display(), found.kind, slot.kind));
+    }
+    let spec = spec(runtime, slot, &prepared)?;
+    let generation = tokio::select! {
+        started = runtime.host.start_remote(found, &spec) => started.map_err(|e| e.to_string())?,
+        () = superseded.cancelled() => return Err("given up while it started: the resource has changed again".into()),
+    };
+    Ok(Arc::new(Current { generation, prepared, stamps: Vec::new() }))
+}
+
 fn carries(old: &Current, new: &Module) -> bool {
     let has = |names: Vec<&'static str>| names.contains(&"component/snapshot");
-    has(old.generation.module().interfaces()) && has(new.interfaces())
+    has(old.generation.interfaces()) && has(new.interfaces())
 }
 
 /// Stops callers and takes the state of the old generation. The caller resumes the slot in any case.

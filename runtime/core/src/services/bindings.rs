@@ -63,7 +63,7 @@ fn find(runtime: &Runtime, name: &str) -> Result<Arc<Slot>, String> {
     let current = slot.peek().ok_or_else(unknown)?;
     let direction = current.prepared.get("direction").map(str::to_lowercase);
     let outward = direction.is_none_or(|d| d.split(',').any(|p| p.trim() == "output"));
-    if !outward || !current.generation.module().interfaces().contains(&"bindings/output") {
+    if !outward || !current.generation.offers("bindings/output") {
         return Err(unknown());
     }
     Ok(slot)

@@ -101,9 +101,9 @@ const ORDER: [&str; 8] = ["ETAG", "TRANSACTIONAL", "TTL", "DELETE_WITH_PREFIX", 
 
 /// The features that Dapr shows of a component: from its manifest, and from what it exports.
 pub fn capabilities(current: &Current) -> Vec<String> {
-    let module = current.generation.module();
-    let exports = module.interfaces();
-    let mut list = module.manifest.capabilities.clone();
+    let generation = &current.generation;
+    let exports = generation.interfaces();
+    let mut list = generation.capabilities();
     let derived = [
         ("state/transactions", "TRANSACTIONAL"),
         ("state/query", "QUERY_API"),
@@ -111,9 +111,11 @@ pub fn capabilities(current: &Current) -> Vec<String> {
         ("state/delete-prefix", "DELETE_WITH_PREFIX"),
         ("pubsub/bulk-publisher", "BULK_PUBSUB"),
     ];
-    list.extend(derived.iter().filter(|(export, _)| exports.contains(export)).map(|(_, name)| (*name).to_owned()));
+    // A component elsewhere has told its features itself.
+    let told = generation.is_remote();
+    list.extend(derived.iter().filter(|(export, _)| !told && exports.contains(export)).map(|(_, name)| (*name).to_owned()));
     let direction = current.prepared.get("direction").map(str::to_lowercase);
-    if module.kind() == Kind::Bindings {
+    if generation.kind() == Kind::Bindings {
         let asked = |way: &str| direction.as_deref().is_none_or(|d| d.split(',').any(|p| p.trim() == way));
         list.extend(
             [("bindings/input", "INPUT_BINDING", "input"), ("bindings/output", "OUTPUT_BINDING", "output")]
@@ -123,7 +125,7 @@ pub fn capabilities(current: &Current) -> Vec<String> {
         );
     }
     let has = |name: &str| list.iter().any(|c| c == name);
-    if module.kind() == Kind::State && has("ETAG") && has("TRANSACTIONAL") {
+    if generation.kind() == Kind::State && has("ETAG") && has("TRANSACTIONAL") {
         list.push("ACTOR".into());
     }
     // Tools compare the list as a whole, in Dapr's order.

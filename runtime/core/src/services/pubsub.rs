@@ -1,17 +1,20 @@
 //! Publishing: scopes, envelopes, expiry, one message or many.
 
+mod refusal;
+
 use crate::call::{Operation, call_judged, guarded};
 use crate::cloud_event::{self, Draft};
 use crate::metrics::Family;
-use crate::options::{Cx, Transport};
-use crate::resiliency::{Judged, Verdict};
+use crate::options::Cx;
+use crate::resiliency::Verdict;
 use crate::runtime::Runtime;
 use crate::slots::{Current, Slot};
 use crate::trace::{self, Span};
 use bytes::Bytes;
-use proa_host::kinds::pubsub::{Entry, Error as BrokerError, PublishRequest};
+use proa_host::kinds::pubsub::{Entry, PublishRequest};
 use proa_host::manifest::Kind;
 use proa_model::{Error, Metadata, error, lookup};
+use refusal::{Refusal, answered, sent};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -35,25 +38,6 @@ pub struct BulkEntry {
 pub struct FailedEntry {
     pub id: String,
     pub error: String,
-}
-
-pub(crate) fn text(error: BrokerError) -> String {
-    match error {
-        BrokerError::InvalidArgument(t) | BrokerError::NotFound(t) | BrokerError::Denied(t) | BrokerError::Unavailable(t) | BrokerError::Other(t) => {
-            t
-        }
-    }
-}
-
-/// What a failure means to policies. Their lists are of the codes that the caller's protocol has.
-fn verdict(error: &BrokerError, transport: Transport) -> Verdict {
-    match (error.verdict(), error) {
-        (Verdict::Code(_), BrokerError::InvalidArgument(_)) if transport == Transport::Http => Verdict::Code(400),
-        (Verdict::Code(_), BrokerError::NotFound(_)) if transport == Transport::Http => Verdict::Code(404),
-        (Verdict::Code(_), BrokerError::Denied(_)) if transport == Transport::Http => Verdict::Code(403),
-        (Verdict::Code(_), BrokerError::Unavailable(_)) if transport == Transport::Http => Verdict::Code(503),
-        (verdict, _) => verdict,
-    }
 }
 
 /// The broker for a topic, once everything that speaks against it is ruled out.
@@ -125,7 +109,7 @@ fn payload(runtime: &Runtime, cx: &Cx, slot: &Slot, topic: &str, entry: &BulkEnt
 
 /// Whether the broker itself lets messages expire.
 fn keeps_ttl(slot: &Slot) -> bool {
-    slot.peek().is_some_and(|c| c.generation.module().manifest.capabilities.iter().any(|f| f == "MESSAGE_TTL"))
+    slot.peek().is_some_and(|c| c.generation.capabilities().iter().any(|f| f == "MESSAGE_TTL"))
 }
 
 pub async fn publish(runtime: &Runtime, cx: &Cx, request: Publish) -> Result<(), Error> {
@@ -135,15 +119,15 @@ pub async fn publish(runtime: &Runtime, cx: &Cx, request: Publish) -> Result<(),
     let (data, content_type) = payload(runtime, cx, &slot, &topic, &entry)?;
     permitted(runtime, &slot, &topic)?;
     let operation = Operation { family: Family::PubsubEgress, name: &topic, read: false };
-    let judge = |error: &BrokerError| verdict(error, cx.transport);
+    let judge = |refusal: &Refusal| refusal.verdict(cx.transport);
     let answer = call_judged(runtime, &slot, operation, judge, |lease| {
         let topic = crate::delivery::broker_topic(runtime, lease.prepared.namespaced, &topic);
         let request = PublishRequest { topic, data: data.to_vec(), content_type: content_type.clone(), metadata: entry.metadata.clone() };
-        async move { lease.generation.pubsub().publish(request).await }
+        async move { answered(lease.generation.pubsub().publish(request).await) }
     })
     .await;
     let failed = |why: &str| error::pubsub::publish(&pubsub, &topic, why);
-    answer.map_err(|e| failed(&e.to_string()))?.map_err(|e| failed(&text(e)))
+    answer.map_err(|e| failed(&e.to_string()))?.map_err(|e| failed(&e.text()))
 }
 
 /// The entries that failed. The whole call fails only when nothing could be tried.
@@ -194,7 +178,7 @@ fn produced(entry: &BulkEntry) -> Option<Span> {
 async fn send_bulk(runtime: &Runtime, cx: &Cx, slot: &Slot, topic: &str, entries: Vec<Entry>, metadata: Metadata) -> Vec<FailedEntry> {
     let left = Mutex::new(entries);
     let lock = || left.lock().unwrap_or_else(PoisonError::into_inner);
-    let judge = |failed: &Vec<(String, BrokerError)>| failed.first().map_or(Verdict::Failure, |(_, error)| verdict(error, cx.transport));
+    let judge = |failed: &Vec<(String, Refusal)>| failed.first().map_or(Verdict::Failure, |(_, refusal)| refusal.verdict(cx.transport));
     let outcome = guarded(runtime, slot, false, None, judge, |lease| {
         let topic = crate::delivery::broker_topic(runtime, lease.prepared.namespaced, topic);
         let (entries, metadata) = (lock().clone(), metadata.clone());
@@ -207,26 +191,24 @@ async fn send_bulk(runtime: &Runtime, cx: &Cx, slot: &Slot, topic: &str, entries
     .await;
     match outcome {
         Ok(Ok(())) => Vec::new(),
-        Ok(Err(failed)) => failed.into_iter().map(|(id, error)| FailedEntry { id, error: text(error) }).collect(),
+        Ok(Err(failed)) => failed.into_iter().map(|(id, error)| FailedEntry { id, error: error.text() }).collect(),
         Err(error) => lock().iter().map(|entry| FailedEntry { id: entry.id.clone(), error: error.to_string() }).collect(),
     }
 }
 
 /// The entries that failed.
-async fn send_once(lease: &Current, topic: String, entries: Vec<Entry>, metadata: Metadata) -> Vec<(String, BrokerError)> {
+async fn send_once(lease: &Current, topic: String, entries: Vec<Entry>, metadata: Metadata) -> Vec<(String, Refusal)> {
     let broker = lease.generation.pubsub();
     let mut failed = Vec::new();
-    if lease.generation.module().interfaces().contains(&"pubsub/bulk-publisher") {
-        let outcome = broker.publish_bulk(topic, entries.clone(), metadata).await;
-        return match outcome.unwrap_or_else(|e| Err(BrokerError::Other(e.to_string()))) {
-            Ok(failed) => failed,
+    if lease.generation.offers("pubsub/bulk-publisher") {
+        return match sent(broker.publish_bulk(topic, entries.clone(), metadata).await) {
+            Ok(failed) => failed.into_iter().map(|(id, error)| (id, Refusal::Broker(error))).collect(),
             Err(error) => entries.into_iter().map(|entry| (entry.id, error.clone())).collect(),
         };
     }
     for entry in entries {
         let request = PublishRequest { topic: topic.clone(), data: entry.data, content_type: entry.content_type, metadata: entry.metadata };
-        let outcome = broker.publish(request).await.unwrap_or_else(|e| Err(BrokerError::Other(e.to_string())));
-        failed.extend(outcome.err().map(|error| (entry.id, error)));
+        failed.extend(sent(broker.publish(request).await).err().map(|refusal| (entry.id, refusal)));
     }
     failed
 }

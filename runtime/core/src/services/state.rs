@@ -150,7 +150,7 @@ fn item(name: &str, prepared: &Prepared, key: &str, found: store::Item) -> Resul
 }
 
 /// None: there is no such key.
-pub async fn get(runtime: &Runtime, _cx: &Cx, request: GetRequest) -> Result<Option<Item>, Error> {
+pub async fn get(runtime: &Runtime, cx: &Cx, request: GetRequest) -> Result<Option<Item>, Error> {
     let (slot, current) = find(runtime, &request.store)?;
     let full = full_key(&request.store, &current.prepared, &request.key)?;
     drop(current);
@@ -163,7 +163,7 @@ pub async fn get(runtime: &Runtime, _cx: &Cx, request: GetRequest) -> Result<Opt
             Ok(answer.map(|found| (found, lease)))
         }
     });
-    let (found, lease) = answer.await.map_err(|e| failed(&e.to_string()))?.map_err(|e| failed(&failure(e).1))?;
+    let (found, lease) = answer.await.map_err(|e| e.shown(cx, failed(&e.to_string())))?.map_err(|e| failed(&failure(e).1))?;
     let Some(found) = found else { return Ok(None) };
     item(&request.store, &lease.prepared, &request.key, found).map(Some).map_err(|why| failed(&why))
 }
@@ -195,7 +195,7 @@ fn delete_request(name: &str, prepared: &Prepared, item: &DeleteItem) -> Result<
     })
 }
 
-pub async fn save(runtime: &Runtime, _cx: &Cx, name: &str, items: Vec<SetItem>) -> Result<(), Error> {
+pub async fn save(runtime: &Runtime, cx: &Cx, name: &str, items: Vec<SetItem>) -> Result<(), Error> {
     let (slot, current) = find(runtime, name)?;
     let requests = items.iter().map(|i| set_request(name, &current.prepared, i)).collect::<Result<Vec<_>, _>>()?;
     drop(current);
@@ -206,7 +206,7 @@ pub async fn save(runtime: &Runtime, _cx: &Cx, name: &str, items: Vec<SetItem>) 
         let (several, requests) = (&several, several.left());
         async move { Ok::<_, CallError>(several.settle(set_all(&lease, requests).await?)) }
     });
-    answer.await.map_err(|e| failed((Outcome::Other, e.to_string())))?.map_err(failed)
+    answer.await.map_err(|e| e.shown(cx, failed((Outcome::Other, e.to_string()))))?.map_err(failed)
 }
 
 async fn set_all(lease: &Current, mut requests: Vec<store::SetRequest>) -> Result<Vec<Result<(), store::Error>>, CallError> {
@@ -216,7 +216,7 @@ async fn set_all(lease: &Current, mut requests: Vec<store::SetRequest>) -> Resul
     {
         return Ok(vec![state.set(one).await?]);
     }
-    if lease.generation.module().interfaces().contains(&"state/bulk") {
+    if lease.generation.offers("state/bulk") {
         return state.set_bulk(requests).await;
     }
     each(requests, |r| async move { state.set(r).await }).await
@@ -229,7 +229,7 @@ async fn delete_all(lease: &Current, mut requests: Vec<store::DeleteRequest>) ->
     {
         return Ok(vec![state.delete(one).await?]);
     }
-    if lease.generation.module().interfaces().contains(&"state/bulk") {
+    if lease.generation.offers("state/bulk") {
         return state.delete_bulk(requests).await;
     }
     each(requests, |r| async move { state.delete(r).await }).await
@@ -246,20 +246,21 @@ where
 
 pub async fn delete(runtime: &Runtime, cx: &Cx, name: &str, item: DeleteItem) -> Result<(), Error> {
     let key = item.key.clone();
-    delete_with(runtime, cx, name, vec![item], "delete").await?.map_err(|(outcome, why)| error::state::delete(&key, outcome, &why))
+    delete_with(runtime, cx, name, vec![item], "delete", &|outcome, why| error::state::delete(&key, outcome, why)).await
 }
 
 pub async fn delete_bulk(runtime: &Runtime, cx: &Cx, name: &str, items: Vec<DeleteItem>) -> Result<(), Error> {
-    delete_with(runtime, cx, name, items, "bulk_delete").await?.map_err(|(outcome, why)| error::state::delete_bulk(name, outcome, &why))
+    delete_with(runtime, cx, name, items, "bulk_delete", &|outcome, why| error::state::delete_bulk(name, outcome, why)).await
 }
 
 async fn delete_with(
     runtime: &Runtime,
-    _cx: &Cx,
+    cx: &Cx,
     name: &str,
     items: Vec<DeleteItem>,
     label: &'static str,
-) -> Result<Result<(), (Outcome, String)>, Error> {
+    failed: &(dyn Fn(Outcome, &str) -> Error + Sync),
+) -> Result<(), Error> {
     let (slot, current) = find(runtime, name)?;
     let requests = items.iter().map(|i| delete_request(name, &current.prepared, i)).collect::<Result<Vec<_>, _>>()?;
     drop(current);
@@ -269,11 +270,12 @@ async fn delete_with(
         let (several, requests) = (&several, several.left());
         async move { Ok::<_, CallError>(several.settle(delete_all(&lease, requests).await?)) }
     });
-    Ok(answer.await.unwrap_or_else(|e| Err((Outcome::Other, e.to_string()))))
+    let outcome = answer.await.map_err(|e| e.shown(cx, failed(Outcome::Other, &e.to_string())))?;
+    outcome.map_err(|(outcome, why)| failed(outcome, &why))
 }
 
 /// One item a key, in the order of the keys.
-pub async fn get_bulk(runtime: &Runtime, _cx: &Cx, name: &str, keys: Vec<String>, parallelism: i32, metadata: Metadata) -> Result<Vec<Item>, Error> {
+pub async fn get_bulk(runtime: &Runtime, cx: &Cx, name: &str, keys: Vec<String>, parallelism: i32, metadata: Metadata) -> Result<Vec<Item>, Error> {
     let (slot, current) = find(runtime, name)?;
     if keys.is_empty() {
         return Ok(Vec::new());
@@ -287,7 +289,7 @@ pub async fn get_bulk(runtime: &Runtime, _cx: &Cx, name: &str, keys: Vec<String>
         let requests: Vec<_> = full.iter().map(request).collect();
         async move {
             let state = lease.generation.state();
-            let outcomes = if lease.generation.module().interfaces().contains(&"state/bulk") {
+            let outcomes = if lease.generation.offers("state/bulk") {
                 state.get_bulk(requests).await?
             } else {
                 let calls = requests.into_iter().map(|r| async move { state.get(r).await });
@@ -297,7 +299,7 @@ pub async fn get_bulk(runtime: &Runtime, _cx: &Cx, name: &str, keys: Vec<String>
         }
     });
     let failed = |why: &str| error::state::get_bulk(why);
-    let (outcomes, lease) = answer.await.map_err(|e| failed(&e.to_string()))?.map_err(|e| failed(&failure(e).1))?;
+    let (outcomes, lease) = answer.await.map_err(|e| e.shown(cx, failed(&e.to_string())))?.map_err(|e| failed(&failure(e).1))?;
     let read = |(key, outcome): (String, Result<Option<store::Item>, store::Error>)| match outcome {
         Ok(None) => Item { key, ..Item::default() },
         Ok(Some(found)) => item(name, &lease.prepared, &key, found).unwrap_or_else(|why| Item { key, error: Some(why), ..Item::default() }),
@@ -308,13 +310,13 @@ pub async fn get_bulk(runtime: &Runtime, _cx: &Cx, name: &str, keys: Vec<String>
 
 pub async fn transact(runtime: &Runtime, cx: &Cx, name: &str, mut operations: Vec<Operation>, metadata: Metadata) -> Result<(), Error> {
     let (slot, current) = find(runtime, name)?;
-    if !current.generation.module().interfaces().contains(&"state/transactions") {
+    if !current.generation.offers("state/transactions") {
         return Err(error::state::transactions_not_supported(name));
     }
     if operations.is_empty() {
         return Ok(());
     }
-    let max = current.generation.facts().max_operations;
+    let max = current.generation.state().max_operations().await;
     if max > 0 && operations.len() > max as usize {
         return Err(error::state::too_many_operations(name, operations.len(), max));
     }
@@ -355,7 +357,7 @@ fn marker(key: String) -> store::Operation {
 
 pub async fn query(runtime: &Runtime, _cx: &Cx, name: &str, query: Bytes, metadata: Metadata) -> Result<QueryResult, Error> {
     let (slot, current) = find(runtime, name)?;
-    if !current.generation.module().interfaces().contains(&"state/query") {
+    if !current.generation.offers("state/query") {
         return Err(error::state::query_not_supported(name));
     }
     if current.prepared.encryption.is_some() {
@@ -369,7 +371,7 @@ pub async fn query(runtime: &Runtime, _cx: &Cx, name: &str, query: Bytes, metada
         async move { lease.generation.state().query(text, metadata).await }
     });
     let failed = |why: &str| error::state::query_failed(name, why);
-    let result = answer.await.map_err(|e| failed(&e.to_string()))?.map_err(|e| failed(&failure(e).1))?;
+    let result = answer.await.map_err(|e| e.own().cloned().unwrap_or_else(|| failed(&e.to_string())))?.map_err(|e| failed(&failure(e).1))?;
     let original = |key: String| key.splitn(3, "||").nth(1).map(str::to_owned).unwrap_or(key);
     let items = result.items.into_iter().map(|(key, found)| Item {
         key: original(key),

@@ -2,8 +2,8 @@
 //!
 //! The first restart comes at once; a component that keeps failing waits longer each time, up to five seconds.
 
-use super::Plan;
 use super::instance::{launch, save};
+use super::instances::Plan;
 use crate::driver::Line;
 use arc_swap::ArcSwap;
 use std::sync::atomic::{AtomicBool, Ordering};

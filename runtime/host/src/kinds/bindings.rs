@@ -13,11 +13,11 @@ impl crate::Generation {
     }
 }
 
-calls! { Binding, output, "bindings/output":
+calls! { Binding, output, "bindings/output", RemoteOutput:
     invoke = call_invoke(request: Request) -> Result<Response, Error>;
 }
 
-calls! { Binding, input, "bindings/input":
+calls! { Binding, input, "bindings/input", RemoteInput:
     start = call_start() -> Result<(), Error>;
     receive = call_receive(max: u32, wait_ms: u32) -> Result<Vec<Event>, Error>;
     settle = call_settle(verdicts: Vec<(String, Verdict)>) -> Result<(), Error>;

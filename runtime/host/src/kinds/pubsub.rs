@@ -15,17 +15,27 @@ impl crate::Generation {
     }
 }
 
-calls! { Pubsub, publisher, "pubsub/publisher":
+calls! { Pubsub, publisher, "pubsub/publisher", RemotePublisher:
     publish = call_publish(request: PublishRequest) -> Result<(), Error>;
 }
 
-calls! { Pubsub, bulk_publisher, "pubsub/bulk-publisher":
+calls! { Pubsub, bulk_publisher, "pubsub/bulk-publisher", RemoteBulkPublisher:
     publish_bulk = call_publish_bulk(topic: String, entries: Vec<Entry>, metadata: Metadata) -> Result<Vec<(String, Error)>, Error>;
 }
 
-calls! { Pubsub, subscriber, "pubsub/subscriber":
+calls! { Pubsub, subscriber, "pubsub/subscriber", RemoteSubscriber:
     subscribe = call_subscribe(request: SubscribeRequest) -> Result<u64, Error>;
     receive = call_receive(subscription: u64, max: u32, wait_ms: u32) -> Result<Vec<Message>, Error>;
     settle = call_settle(subscription: u64, verdicts: Vec<(String, Verdict)>) -> Result<(), Error>;
     unsubscribe = call_unsubscribe(subscription: u64) -> Result<(), Error>;
+}
+
+impl Pubsub<'_> {
+    /// Asks a broker elsewhere to hand out nothing more, to anybody. A module needs no such call: it is not asked for messages any more.
+    pub async fn pause(&self) -> Result<(), crate::CallError> {
+        match self.0.elsewhere() {
+            Some(elsewhere) => elsewhere.pause().await,
+            None => Ok(()),
+        }
+    }
 }

@@ -13,7 +13,7 @@ impl crate::Generation {
     }
 }
 
-calls! { Secrets, secrets, "secretstores/store":
+calls! { Secrets, secrets, "secretstores/store", RemoteSecrets:
     get = call_get(name: String, metadata: Metadata) -> Result<Secret, Error>;
     get_all = call_get_all(metadata: Metadata) -> Result<Vec<(String, Secret)>, Error>;
 }

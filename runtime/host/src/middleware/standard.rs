@@ -126,7 +126,7 @@ impl Calls {
 impl Generation {
     /// Whether this is a component of the standard world.
     pub(super) fn is_standard(&self) -> bool {
-        self.has(crate::exports::Indices::standard) && self.module().manifest.world.as_deref().is_some_and(is_world)
+        self.has(crate::exports::Indices::standard) && self.world().is_some_and(is_world)
     }
 
     pub(super) async fn handle_standard(&self, request: http::Request<Body>, next: Arc<dyn Service>) -> Result<http::Response<Body>, StageError> {

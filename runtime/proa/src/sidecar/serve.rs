@@ -9,6 +9,7 @@ use crate::flags::SidecarFlags;
 use proa_core::metrics::Series;
 use proa_core::{Runtime, RuntimeOptions, names};
 use proa_host::{Host, HostOptions};
+use proa_pluggable::Sockets as ComponentSockets;
 use proa_transport::app::{app_channel, wait_for_app};
 use proa_transport::export::Exporter;
 use proa_transport::grpc::{self, Role};
@@ -108,7 +109,7 @@ async fn start(flags: &SidecarFlags) -> Result<(Arc<Runtime>, Servers), String> 
     let options = options::runtime(flags, &ports);
     absent_services(&options);
     let environment = options::environment(flags, &options);
-    let host = Host::new(&HostOptions::from_env()).map_err(|e| e.to_string())?;
+    let host = Host::new(&HostOptions::from_env()).map_err(|e| e.to_string())?.with_remotes(Arc::new(ComponentSockets::from_env()));
     configuration.metrics.enabled &= flags.enable_metrics;
     let runtime = Runtime::new(options, configuration, host, environment).map_err(|e| e.to_string())?;
     let tasks = tokio::runtime::Handle::current().metrics();
@@ -249,6 +250,7 @@ fn running(begun: Instant) {
 async fn blocked(runtime: &Runtime, block: Duration) {
     let text = proa_resources::go_duration::format(block);
     tracing::info!(target: "dapr.runtime", "Blocking graceful shutdown for {text} or until app reports unhealthy...");
+    runtime.pause_brokers().await;
     runtime.stop_deliveries(DRAIN).await;
     tokio::select! {
         () = tokio::time::sleep(block) => tracing::info!(target: "dapr.runtime", "Block shutdown period expired, entering shutdown..."),

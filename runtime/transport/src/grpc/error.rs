@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use tonic::{Code, Status};
 use tonic_types::{BadRequest, ErrorDetail, ErrorInfo, FieldViolation, Help, HelpLink, ResourceInfo, StatusExt};
 
-/// The domain of every `ErrorInfo`.
+/// The domain of every `ErrorInfo` that does not say otherwise.
 const DOMAIN: &str = "dapr.io";
 /// The longest text of an HTTP error that fits into the metadata of an `ErrorInfo`.
 const HTTP_DETAIL_MAX: usize = 63;
@@ -62,7 +62,7 @@ fn details(error: &Error) -> Vec<ErrorDetail> {
     if let Some(reason) = &error.reason {
         let named = !WITHOUT_APP.contains(&reason.as_ref());
         let metadata: HashMap<String, String> = error.metadata.iter().filter(|_| named).map(|(k, v)| (k.clone(), v.clone())).collect();
-        details.push(ErrorInfo::new(reason.as_ref(), DOMAIN, metadata).into());
+        details.push(ErrorInfo::new(reason.as_ref(), error.domain.as_deref().unwrap_or(DOMAIN), metadata).into());
     }
     details
 }

@@ -25,7 +25,7 @@ enum Detail<'a> {
     Info {
         #[serde(rename = "@type")]
         kind: String,
-        domain: &'static str,
+        domain: &'a str,
         /// Null when there is none.
         metadata: Option<&'a BTreeMap<String, String>>,
         reason: &'a str,
@@ -78,7 +78,7 @@ fn details(error: &Error) -> Vec<Detail<'_>> {
     let Some(reason) = error.reason.as_deref() else { return Vec::new() };
     let kind = |name| format!("{PREFIX}{name}");
     let metadata = (!error.metadata.is_empty()).then_some(&error.metadata);
-    let mut details = vec![Detail::Info { kind: kind("ErrorInfo"), domain: "dapr.io", metadata, reason }];
+    let mut details = vec![Detail::Info { kind: kind("ErrorInfo"), domain: error.domain.as_deref().unwrap_or("dapr.io"), metadata, reason }];
     if let Some(resource) = &error.resource {
         details.push(Detail::Resource {
             kind: kind("ResourceInfo"),

@@ -7,9 +7,11 @@ use std::process::Command;
 
 /// Each crate and those of ours that it may use. Its own tests may use whatever lies below it.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("proa", &["proa-transport", "proa-core", "proa-host", "proa-resources", "proa-model"]),
+    ("proa", &["proa-transport", "proa-core", "proa-pluggable", "proa-host", "proa-resources", "proa-model"]),
     ("proa-transport", &["proa-core", "proa-host", "proa-protocol", "proa-model"]),
     ("proa-core", &["proa-host", "proa-resources", "proa-model"]),
+    // A driver behind the host's handles that speaks Dapr's protocol; the host itself knows no protocol.
+    ("proa-pluggable", &["proa-host", "proa-protocol", "proa-model"]),
     ("proa-host", &["proa-model"]),
     ("proa-resources", &[]),
     ("proa-model", &[]),

@@ -26,7 +26,7 @@ impl<T: Clone> Several<T> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).left.clone()
     }
 
-    /// Takes the outcomes of an attempt, in the order of its requests. The error is what Dapr makes of all failures so far.
+    /// Takes the outcomes of an attempt, in the order of its requests, or the one outcome of a batch that goes as a whole. The error is what Dapr makes of all failures so far.
     pub fn settle(&self, outcomes: Vec<Result<(), store::Error>>) -> Result<(), (Outcome, String)> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let mut passing = Vec::new();
@@ -76,5 +76,13 @@ mod tests {
         assert!(matches!(several.settle(vec![Ok(()), Ok(())]), Err((Outcome::EtagMismatch, _))), "the mismatch is not forgotten");
         assert!(several.left().is_empty());
         assert_eq!(Several::new(vec![1]).settle(vec![Ok(())]), Ok(()));
+    }
+
+    #[test]
+    fn a_batch_that_failed_as_a_whole_is_tried_again_as_a_whole() {
+        let several = Several::new(vec![1, 2]);
+        assert!(several.settle(vec![Err(store::Error::Unavailable("down".into()))]).is_err());
+        assert_eq!(several.left(), [1, 2]);
+        assert_eq!(several.settle(vec![Ok(())]), Ok(()));
     }
 }
