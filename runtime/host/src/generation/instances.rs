@@ -8,7 +8,6 @@ use crate::driver::{CallError, Line};
 use crate::exports::Exports;
 use crate::grants::Grants;
 use crate::kinds::nameresolution::SelfInfo;
-use crate::kinds::nameresolution::SelfInfo;
 use crate::manifest::Abi;
 use crate::module::Module;
 use crate::wit::exports::proa::component::lifecycle::{Config, Property};
