@@ -243,7 +243,8 @@ fn delivery(route: &Route, event: Map<String, Value>, path: String, message: &Me
         path,
         traceparent: match span {
             Some(span) => Some(span.context().text()),
-            None => text(&event, "traceparent").or_else(|| text(&event, "traceid")),
+            // An empty one is told as a trace that nobody follows, a missing one not at all.
+            None => event.get("traceparent").or_else(|| event.get("traceid")).and_then(Value::as_str).map(str::to_owned),
         },
         tracestate: match span {
             Some(span) => span.link().state.as_deref().map(str::to_owned),

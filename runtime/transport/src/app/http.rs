@@ -171,7 +171,8 @@ impl HttpApp {
     }
 
     fn trace(&self, headers: &mut HeaderMap, traceparent: Option<&str>, tracestate: Option<&str>) {
-        let Some(span) = traceparent.filter(|_| self.traces).and_then(Span::from_text) else { return };
+        let Some(parent) = traceparent.filter(|_| self.traces) else { return };
+        let span = Span::from_text_or_zero(Some(parent));
         if let Ok(value) = HeaderValue::from_str(&span.text()) {
             headers.insert("traceparent", value);
         }
