@@ -2,6 +2,7 @@
 
 use proa_host::catalogue;
 use proa_host::generation::Stats;
+use proa_host::start::Found;
 use proa_host::{Generation, Host, HostOptions, StartSpec};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +39,7 @@ impl Bench {
     /// The same, with counters to look at.
     pub async fn start_counted(&self, component_type: &str, properties: &[(&str, &str)], stats: &Arc<Stats>) -> Arc<Generation> {
         let found = self.host.find(component_type, "v1", None, &[], None).expect("in the catalogue");
+        let Found::Module(found) = found else { panic!("{component_type} is no process elsewhere") };
         let module = self.host.load(&found).await.expect("loaded");
         let spec = StartSpec {
             name: "tested".into(),
