@@ -196,7 +196,7 @@ async fn a_message_over_the_limit_is_refused() {
 async fn what_is_not_served_is_passed_on_to_whom_the_call_names() {
     let api = Sidecar::start(Role::Api, |_, _| {}).await;
     let local = ServiceInvocationClient::new(api.channel()).call_local(InternalInvokeRequest::default()).await.unwrap_err();
-    let nobody = "failed to proxy request: required metadata dapr-callee-app-id or dapr-app-id not found";
+    let nobody = "cannot proxy request: missing dapr-callee-app-id or dapr-app-id metadata";
     assert_eq!((local.code(), local.message()), (Code::Unknown, nobody));
 
     let internal = Sidecar::start(Role::Internal, |_, _| {}).await;

@@ -152,7 +152,7 @@ async fn answers_become_verdicts() {
     let app = app(address, |_| {}, None);
     assert_eq!(app.deliver(delivery("/retry")).await.unwrap(), DeliveryStatus::Retry);
     assert_eq!(app.deliver(delivery("/drop")).await.unwrap(), DeliveryStatus::Drop);
-    assert_eq!(app.deliver(delivery("/unimplemented")).await.unwrap(), DeliveryStatus::Drop);
+    assert_eq!(app.deliver(delivery("/unimplemented")).await.unwrap(), DeliveryStatus::Unwanted);
     let error = app.deliver(delivery("/fail")).await.unwrap_err();
     assert_eq!(error.status, Some(14));
     assert!(error.message.ends_with("rpc error: code = Unavailable desc = later"), "{}", error.message);
