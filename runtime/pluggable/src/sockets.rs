@@ -26,8 +26,8 @@ const AGAIN: (u64, u64) = (1, 32);
 /// Sockets that are asked at a time.
 const AT_A_TIME: usize = 32;
 
-/// Which file it is, whatever its name.
-type Inode = (u64, u64);
+/// Which file it is, whatever its name: device, inode and the time of its last change, because inodes are used again.
+type Inode = (u64, u64, i64, i64);
 
 struct Socket {
     inode: Inode,
@@ -62,7 +62,7 @@ impl Sockets {
         while let Ok(Some(entry)) = folder.next_entry().await {
             let path = entry.path();
             let Ok(about) = tokio::fs::metadata(&path).await else { continue };
-            let inode = (about.dev(), about.ino());
+            let inode = (about.dev(), about.ino(), about.ctime(), about.ctime_nsec());
             if about.file_type().is_socket() {
                 sockets.insert(path, inode);
             } else if !about.is_dir() && self.first_time(&path, inode) {
@@ -234,7 +234,7 @@ mod tests {
     fn sockets(name: &str, services: &[&str]) -> Sockets {
         let sockets = Sockets::new("/nowhere".into());
         let services = services.iter().map(|s| (*s).to_owned()).collect();
-        sockets.known.lock().unwrap().insert(Path::new("/nowhere").join(name), Socket { inode: (0, 0), services });
+        sockets.known.lock().unwrap().insert(Path::new("/nowhere").join(name), Socket { inode: (0, 0, 0, 0), services });
         sockets
     }
 
