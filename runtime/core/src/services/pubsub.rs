@@ -5,7 +5,7 @@ mod refusal;
 use crate::call::{Operation, call_judged, guarded};
 use crate::cloud_event::{self, Draft};
 use crate::metrics::Family;
-use crate::options::Cx;
+use crate::options::{Cx, Transport};
 use crate::resiliency::Verdict;
 use crate::runtime::Runtime;
 use crate::slots::{Current, Slot};
@@ -112,9 +112,23 @@ fn keeps_ttl(slot: &Slot) -> bool {
     slot.peek().is_some_and(|c| c.generation.capabilities().iter().any(|f| f == "MESSAGE_TTL"))
 }
 
+/// Data without an envelope have their trace beside them, when they come over gRPC, as with Dapr.
+fn told_apart(cx: &Cx, metadata: &mut Metadata) {
+    if cx.transport != Transport::Grpc || !raw_payload(metadata).unwrap_or(false) {
+        return;
+    }
+    for (name, value) in [("traceid", &cx.traceparent), ("tracestate", &cx.tracestate)] {
+        if let Some(value) = value {
+            metadata.retain(|(known, _)| known != name);
+            metadata.push((name.into(), value.clone()));
+        }
+    }
+}
+
 pub async fn publish(runtime: &Runtime, cx: &Cx, request: Publish) -> Result<(), Error> {
-    let Publish { pubsub, topic, data, content_type, metadata } = request;
+    let Publish { pubsub, topic, data, content_type, mut metadata } = request;
     let slot = find(runtime, &pubsub, &topic)?;
+    told_apart(cx, &mut metadata);
     let entry = BulkEntry { id: String::new(), data, content_type, metadata };
     let (data, content_type) = payload(runtime, cx, &slot, &topic, &entry)?;
     permitted(runtime, &slot, &topic)?;

@@ -33,7 +33,7 @@ async fn begun(sidecar: &Sidecar, app: &App) {
     let api = sidecar.api(Wire::Http).await;
     until("an event is with the app", Duration::from_secs(20), || async {
         api.publish("broker", "slow", "x", "text/plain", &[]).await.expect("publish");
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         (!app.requests("/slow").is_empty()).then_some(())
     })
     .await;
