@@ -10,8 +10,8 @@ mkdir -p "$cache"
 PROA_BIN=$(realpath "$PROA_BIN")
 # Part of each application's name: sidecars find one another on the whole machine, and another run may be under way.
 export PROA_CLIENT_RUN=$$
-# Cases of what comes later are left out; `PROA_REFERENCE=1` runs them too, against a daprd of Dapr's.
-export PROA_CLIENT_LATER="proxied"
+# Cases that `PROA_CLIENT_LATER` names are left out; `PROA_REFERENCE=1` runs them all, against a daprd of Dapr's.
+export PROA_CLIENT_LATER="${PROA_CLIENT_LATER:-}"
 [ -z "${PROA_REFERENCE:-}" ] || PROA_CLIENT_LATER=
 
 scratch=$(mktemp -d)
