@@ -19,7 +19,7 @@ use crate::resiliency::{BuiltIn, Verdict as Judgement};
 use crate::runtime::Runtime;
 use crate::slots::Slot;
 use futures::future::join_all;
-pub(crate) use message::error_text as text_of;
+pub(crate) use message::error_text;
 use message::{Route, Sink};
 use proa_host::manifest::Kind;
 use pull::{DRAIN, Predecessor, Pull};

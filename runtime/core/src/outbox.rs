@@ -127,7 +127,7 @@ pub async fn publish(runtime: &Runtime, pubsub: &str, topic: &str, data: &[u8], 
         let request = PublishRequest { topic, data: data.to_vec(), content_type: content_type.map(str::to_owned), metadata: Metadata::new() };
         async move { lease.generation.pubsub().publish(request).await }
     });
-    answer.await.map_err(|e| e.to_string())?.map_err(|e| crate::delivery::text_of(&e))
+    answer.await.map_err(|e| e.to_string())?.map_err(|e| crate::delivery::error_text(&e))
 }
 
 #[cfg(test)]

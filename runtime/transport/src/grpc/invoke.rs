@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use proa_core::Transport;
 use proa_core::invocation::{InvokeBody, InvokeError, InvokeRequest, InvokeResponse};
-use proa_core::resiliency::Stopped;
 use proa_core::services::invoke as service;
 use proa_model::error::invoke as errors;
 use proa_protocol::common::v1 as common;
@@ -39,14 +38,13 @@ pub(super) async fn invoke(api: &Api, request: Request<InvokeServiceRequest>) ->
         origin: Transport::Grpc,
         body: InvokeBody::Full(data.value.into()),
     };
-    let response = service::invoke(&api.runtime, &app_id, call).await.map_err(|error| fail(api, &app_id, &error))?;
+    let response = service::invoke(&api.runtime, &app_id, call).await.map_err(|error| fail(api, &app_id, error))?;
     answer(response, api.runtime.options().max_body_size).await
 }
 
-fn fail(api: &Api, app_id: &str, error: &InvokeError) -> Status {
+fn fail(api: &Api, app_id: &str, error: InvokeError) -> Status {
     match error {
-        InvokeError::Stopped(Stopped::Timeout) => Status::deadline_exceeded(error.to_string()),
-        InvokeError::Stopped(_) => Status::unknown(error.to_string()),
+        InvokeError::Stopped(_) => super::proxy::status(error),
         InvokeError::Plain(_) | InvokeError::Status { .. } => api.fail(&errors::failed(app_id, &error.to_string())),
     }
 }

@@ -91,12 +91,11 @@ fn permit(runtime: &Runtime, known: &Known, path: &str) -> Result<(), Status> {
 }
 
 /// Go's errors without a code are `Unknown`.
-fn status(error: InvokeError) -> Status {
+pub(super) fn status(error: InvokeError) -> Status {
+    let code = code(&error);
     match error {
-        InvokeError::Plain(text) => Status::unknown(text),
-        InvokeError::Stopped(Stopped::Timeout) => Status::deadline_exceeded(error.to_string()),
-        InvokeError::Stopped(_) => Status::unknown(error.to_string()),
-        InvokeError::Status { code, message } => Status::new(Code::from_i32(code), message),
+        InvokeError::Status { message, .. } => Status::new(code, message),
+        other => Status::new(code, other.to_string()),
     }
 }
 

@@ -22,13 +22,7 @@ pub(super) enum Refusal {
 impl Refusal {
     pub fn text(self) -> String {
         match self {
-            Self::Broker(
-                BrokerError::InvalidArgument(t)
-                | BrokerError::NotFound(t)
-                | BrokerError::Denied(t)
-                | BrokerError::Unavailable(t)
-                | BrokerError::Other(t),
-            ) => t,
+            Self::Broker(error) => crate::delivery::error_text(&error),
             Self::Status(status) => status.to_string(),
         }
     }

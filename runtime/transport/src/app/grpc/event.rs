@@ -17,19 +17,18 @@ const FIELDS: &[&str] = &["id", "source", "datacontenttype", "type", "specversio
 
 /// The message. The error says why the data cannot be sent.
 pub(crate) fn request(delivery: &TopicDelivery) -> Result<TopicEventRequest, String> {
-    let event = &delivery.cloud_event;
-    let field = |name: &str| text(event, name).to_owned();
+    let event = of_batch(&delivery.cloud_event)?;
     Ok(TopicEventRequest {
-        id: field("id"),
-        source: field("source"),
-        r#type: field("type"),
-        spec_version: field("specversion"),
-        data_content_type: field("datacontenttype"),
-        data: data(event, text(event, "datacontenttype"))?,
+        id: event.id,
+        source: event.source,
+        r#type: event.r#type,
+        spec_version: event.spec_version,
+        data_content_type: event.data_content_type,
+        data: event.data,
         topic: delivery.subscription.topic.clone(),
         pubsub_name: delivery.subscription.pubsub.clone(),
         path: delivery.path.clone(),
-        extensions: Some(extensions(event)),
+        extensions: event.extensions,
     })
 }
 
