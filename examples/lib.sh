@@ -20,15 +20,15 @@ trap 'exit 0' INT TERM
 # free_port VARIABLE ...: sets each to a port that is free now, from below those that the system gives to outgoing connections.
 taken=" "
 free_port() {
-  local variable port
+  local variable number
   for variable in "$@"; do
     while :; do
-      port=$((12000 + RANDOM % 20000))
-      case $taken in *" $port "*) continue ;; esac
-      (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+      number=$((12000 + RANDOM % 20000))
+      case $taken in *" $number "*) continue ;; esac
+      (exec 3<>"/dev/tcp/127.0.0.1/$number") 2>/dev/null || break
     done
-    taken+="$port "
-    printf -v "$variable" %s "$port"
+    taken+="$number "
+    printf -v "$variable" %s "$number"
   done
 }
 
