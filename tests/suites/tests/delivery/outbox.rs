@@ -9,10 +9,10 @@ use proa_harness::{App, Redis, Sidecar, SidecarBuilder, Wire, against_dapr, comp
 use serde_json::{Value, json};
 
 /// One item of a transaction: key, value, metadata.
-type Item<'a> = (&'a str, Value, &'a [(&'a str, &'a str)]);
+pub type Item<'a> = (&'a str, Value, &'a [(&'a str, &'a str)]);
 
 /// Saves in one transaction, over either transport.
-async fn transact(sidecar: &Sidecar, wire: Wire, items: &[Item<'_>]) -> Result<(), String> {
+pub async fn transact(sidecar: &Sidecar, wire: Wire, items: &[Item<'_>]) -> Result<(), String> {
     let metadata = |pairs: &[(&str, &str)]| -> Vec<(String, String)> { pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect() };
     match wire {
         Wire::Http => {
