@@ -256,8 +256,9 @@ async fn killed_between_any_two_steps(store: Store, projected: bool) {
     }
     world.age(i64::MAX).await;
     let sidecar = world.sidecar(true).start().await;
-    // What has no state is given up after a while, everything else is relayed: then nothing is left.
-    until("the internal topic to be done with", Duration::from_secs(60), || async { world.is_quiet().await.then_some(()) }).await;
+    // What has no state is given up after ten seconds, so many at a time; everything else is relayed: then nothing is left.
+    let limit = Duration::from_secs(60) + Duration::from_millis(300) * tried.len() as u32;
+    until("the internal topic to be done with", limit, || async { world.is_quiet().await.then_some(()) }).await;
     let (mut saved, mut confirmed) = (BTreeSet::new(), 0);
     for one in &tried {
         let mut there = Vec::new();
