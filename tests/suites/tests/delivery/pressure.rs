@@ -106,9 +106,11 @@ async fn a_broker_in_memory_takes_what_it_says() {
         assert!(taken + 100 > HELD.0, "{taken} taken");
     }
     assert!(most < rest + HELD.1 * 2 + MARGIN, "from {rest} to {most} MiB");
-    // Over gRPC, where the client sets no time of its own.
+    // By a client that waits longer than the broker does.
     let request = pb::PublishEventRequest { pubsub_name: "broker".into(), topic: "orders".into(), data: data.into(), ..Default::default() };
-    let (begun, mut client) = (Instant::now(), sidecar.grpc().await);
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://127.0.0.1:{}", sidecar.ports().grpc)).expect("an address");
+    let mut client = pb::dapr_client::DaprClient::new(endpoint.connect_lazy());
+    let begun = Instant::now();
     let last = tokio::time::timeout(PATIENCE + Duration::from_secs(30), client.publish_event(request)).await.expect("an answer");
     println!("pressure: the next one after {:?}: {:?}", begun.elapsed(), last.as_ref().map_err(tonic::Status::message));
     if waiting().is_none() {
