@@ -4,7 +4,6 @@
 //! made to end between any two things that it asks of the server. Panics when the server is not there.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io;
 use std::sync::{Arc, Mutex};
 
@@ -93,30 +92,28 @@ async fn pass(mut client: TcpStream, mut server: TcpStream, watch: Watch) {
 }
 
 /// Passes whole frames on until the end of `from`, or until one is to be cut.
-fn frames<'a, R, W>(from: &'a mut R, to: &'a mut W, fate: impl Fn(&[u8]) -> Fate + 'a) -> impl Future<Output = io::Result<()>> + 'a
+async fn frames<R, W>(from: &mut R, to: &mut W, fate: impl Fn(&[u8]) -> Fate) -> io::Result<()>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    async move {
-        let mut buffer = Vec::new();
-        while from.read_buf(&mut buffer).await? > 0 {
-            let (mut done, mut cut) = (0, false);
-            while let Some(length) = length(&buffer[done..]) {
-                cut = fate(&buffer[done..done + length]) == Fate::Cut;
-                if cut {
-                    break;
-                }
-                done += length;
-            }
-            to.write_all(&buffer[..done]).await?;
+    let mut buffer = Vec::new();
+    while from.read_buf(&mut buffer).await? > 0 {
+        let (mut done, mut cut) = (0, false);
+        while let Some(length) = length(&buffer[done..]) {
+            cut = fate(&buffer[done..done + length]) == Fate::Cut;
             if cut {
                 break;
             }
-            buffer.drain(..done);
+            done += length;
         }
-        Ok(())
+        to.write_all(&buffer[..done]).await?;
+        if cut {
+            break;
+        }
+        buffer.drain(..done);
     }
+    Ok(())
 }
 
 /// The length of the frame that `bytes` begin with; nothing when it is not all there.
