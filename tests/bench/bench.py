@@ -46,7 +46,7 @@ def arguments():
 
 def bench_tools(folder):
     """The applications and the load over gRPC: built by cargo when they are not there yet."""
-    tools = ("bench-app", "bench-grpc")
+    tools = ("bench-app", "bench-grpc", "bench-messages")
     chosen = [argument for tool in tools for argument in ("--bin", tool)]
     built = subprocess.run(
         ["cargo", "build", "--release", "--quiet", "-p", "proa-harness", *chosen, "--message-format=json"],
@@ -89,7 +89,7 @@ def main():
         tools = bench_tools(folder) if any(step.needs_app for step in steps) else {}
         redis = RedisServer(folder) if any(step.needs_redis for step in steps) else None
         try:
-            place = scenarios.Place(folder, redis, tools.get("bench-app"), tools.get("bench-grpc"), plan)
+            place = scenarios.Place(folder, redis, tools.get("bench-app"), tools.get("bench-grpc"), tools.get("bench-messages"), plan)
             for path in binaries.values():
                 scenarios.warm(place, path)
             for turn in range(max(step.rounds for step in steps)):

@@ -152,6 +152,13 @@ class RedisServer(Child):
         super().__init__(["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], folder)
         wait_for_port(self.port)
 
+    def flush(self):
+        """Forgets everything that is stored."""
+        with socket.create_connection(("127.0.0.1", self.port), 10) as connection:
+            connection.sendall(b"FLUSHALL\r\n")
+            if connection.recv(16) != b"+OK\r\n":
+                raise RuntimeError("Redis does not forget")
+
 
 class Sidecar(Child):
     """`ready` is the time in ms from the start of the process to the first 204 of its health."""

@@ -79,6 +79,20 @@ def invocation(labels, names):
     return table(["call", "binary", "req/s", "p50 ms", "p99 ms", "added ms", "CPU µs/req", "MiB", "added", "CPU", "memory", ""], rows)
 
 
+def messages(labels, names):
+    """From publication to delivery."""
+    base = names[-1]
+    rows = []
+    for label, found in labels.items():
+        for name in (name for name in names if name in found):
+            mine, theirs = found[name], found.get(base)
+            row = [label, name] + [number(mine[figure]) for figure in ("rate", "p50", "p99", "cpu", "memory")]
+            other = theirs if theirs and name != base else None
+            row += [ratio(mine[figure], other[figure]) if other else "" for figure in ("rate", "p50", "p99", "cpu", "memory")]
+            rows.append(row + [f"{mine['failed']:.0f} lost" if mine["failed"] else ""])
+    return table(["messages", "binary", "msg/s", "p50 ms", "p99 ms", "CPU µs/msg", "MiB", "rate", "p50", "p99", "CPU", "memory", ""], rows)
+
+
 def streams(labels, names):
     base = names[-1]
     rows = []
@@ -105,6 +119,7 @@ def neighbours(labels, names):
 SECTIONS = [
     ("start", "Start and memory", plain),
     ("work", "Work: 1 KiB values, wrk with one thread; the ratios are to the last binary", work),
+    ("messages", "Messages of 1 KiB, published and delivered over HTTP; times are from publication to delivery", messages),
     ("invocation", "Invocation through two sidecars; `added` is the p50 above a direct call's, CPU and memory are both sidecars'", invocation),
     ("stream", "Streams of 256 MiB through two sidecars", streams),
     ("neighbours", "A calm component beside one that misbehaves all the time", neighbours),

@@ -35,6 +35,7 @@ class Place:
     redis: object
     app: str
     grpc: str
+    messages: str
     plan: Plan
 
     def fresh(self):
@@ -243,6 +244,7 @@ def edited_load(place, sidecar, file, target, kind):
 def steps(plan):
     # They build on this module.
     import invocation
+    import messaging
     import neighbours
 
     all_steps = [Step(f"start {count}", plan.start_rounds, start(count)) for count in (0, 5, 20)]
@@ -252,4 +254,4 @@ def steps(plan):
     all_steps.append(Step("publish", plan.rounds, publish, needs_app=True))
     for label, kind in STORES.items():
         all_steps.append(Step(f"swap {label}", plan.swap_rounds, swap(label, kind), needs_redis=label == "Redis"))
-    return all_steps + invocation.steps(plan) + neighbours.steps(plan)
+    return all_steps + messaging.steps(plan) + invocation.steps(plan) + neighbours.steps(plan)

@@ -6,6 +6,7 @@
 
 mod absent;
 mod access;
+mod activity;
 mod answer;
 mod api;
 mod bindings;

@@ -3,6 +3,7 @@
 //! Starts `redis-server` on a free loopback port with nothing on disk; optionally with a password, with TLS (a throw-away
 //! certificate made by `openssl`) or behind a Sentinel. Killed when dropped. Panics when the binary is missing.
 
+mod proxy;
 mod wire;
 
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+pub use proxy::{Fate, Moment, Proxy, Words};
 pub use wire::Value;
 
 use crate::ports::free_port;

@@ -31,6 +31,8 @@ mod bindings;
 mod brokers;
 #[path = "delivery/bulk.rs"]
 mod bulk;
+#[path = "delivery/crashes.rs"]
+mod crashes;
 #[path = "delivery/outbox.rs"]
 mod outbox;
 #[path = "delivery/policies.rs"]

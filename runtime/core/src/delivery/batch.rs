@@ -1,7 +1,8 @@
 //! Collects messages for applications that want several at a time: a batch goes when it is full, or when its first message has waited
 //! long enough; one batch at a time.
 //!
-//! Of a lane a batch holds one message: the next one of the lane waits for its verdict, as it would alone.
+//! Of a lane a batch holds one message: the next one of the lane waits for its verdict, as it would alone, and the batch does not wait
+//! any longer then.
 
 use super::pull::{Held, Job};
 use super::target::Target;
@@ -58,6 +59,11 @@ impl Pending {
             self.due = Instant::now() + self.batching.wait;
         }
     }
+
+    /// Full, old enough, or in the way of what waits.
+    fn is_due(&self) -> bool {
+        self.batch.len() >= self.batching.most || !self.waiting.is_empty() || self.due <= Instant::now()
+    }
 }
 
 /// Runs until its subscription is over; what has not gone by then is left to the broker.
@@ -79,8 +85,7 @@ pub(super) async fn run(job: Job, batching: Batching, over: CancellationToken, m
             pending.waiting.push_back(held);
         }
         pending.fill();
-        while !over.is_cancelled() && !pending.batch.is_empty() && (at_once || pending.batch.len() >= batching.most || pending.due <= Instant::now())
-        {
+        while !over.is_cancelled() && (at_once || pending.is_due()) && !pending.batch.is_empty() {
             let (messages, places): (Vec<_>, Vec<_>) = pending.batch.drain(..).unzip();
             for settled in super::bulk::deliver(&job.runtime, &job.slot, route, messages, &over).await {
                 // The settler is gone only with the generation.
@@ -126,9 +131,11 @@ mod tests {
         let mut p = pending(10, &[("1", Some("a")), ("2", Some("a")), ("3", Some("b")), ("4", None), ("5", None)]);
         p.fill();
         assert_eq!(ids(&p.batch), ["1", "3", "4", "5"]);
+        assert!(p.is_due(), "another message of a lane waits for this batch");
         p.batch.clear();
         p.fill();
         assert_eq!(ids(&p.batch), ["2"]);
+        assert!(!p.is_due(), "nobody waits for it");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The second half of an outbox: what its internal topic holds is published once the marker of its transaction is in the state store,
 //! and the marker goes.
 //!
-//! A message whose marker does not come goes back to the broker, or is given up where the store says so. An event may be published
-//! twice when the sidecar ends right after publishing it; it keeps its id.
+//! A message whose marker does not come goes back to the broker, or is given up where the store's metadata say so; never because the
+//! store cannot be asked. An event may be published twice when the sidecar ends right after publishing it; it keeps its id.
 
 use super::pull::{DRAIN, Pull};
 use super::target::Target;
@@ -24,10 +24,21 @@ use tokio_util::sync::CancellationToken;
 const LOG: &str = "dapr.outbox";
 /// How long a marker may take to come. The transaction begins only after its message was published.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for a message that went back to the broker before: its transaction is long over, and what waits in vain takes the place of
+/// messages that do not.
+const AGAIN: Duration = Duration::from_secs(1);
 /// The first and the longest pause between two looks.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 /// How often publishing and forgetting are tried.
 const ATTEMPTS: u32 = 3;
+
+/// Why a message is not relayed.
+enum Unsure {
+    /// The store has no marker.
+    Missing,
+    /// The store does not say.
+    Silent(String),
+}
 
 /// See the module's text.
 pub(super) struct Relay {
@@ -106,9 +117,13 @@ impl Relay {
             }
         };
         let marker = event.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
-        if let Err(why) = self.committed(runtime, &marker).await {
+        // Whoever gives up has waited the whole time once.
+        let patience = if message.redeliveries > 0 && !self.config.discard { AGAIN } else { PATIENCE };
+        if let Err(unsure) = self.committed(runtime, &marker, patience).await {
             let pubsub = &self.config.publish_pubsub;
-            if self.config.discard {
+            let discard = self.config.discard && matches!(unsure, Unsure::Missing);
+            let why = self.why(unsure);
+            if discard {
                 tracing::error!(target: LOG, "failed to publish outbox topic to pubsub {pubsub}: {why}, discarding message");
                 return Verdict::Ack;
             }
@@ -129,22 +144,29 @@ impl Relay {
     }
 
     /// Waits for the marker of the transaction.
-    async fn committed(&self, runtime: &Runtime, marker: &str) -> Result<(), String> {
+    async fn committed(&self, runtime: &Runtime, marker: &str, patience: Duration) -> Result<(), Unsure> {
         let (begun, mut pause) = (Instant::now(), PAUSE.0);
         loop {
-            let why = match self.look(runtime, marker).await {
+            let unsure = match self.look(runtime, marker).await {
                 Ok(true) => return Ok(()),
-                Ok(false) => format!(
-                    "cannot publish outbox message to topic {} with pubsub {}: outbox state not found",
-                    self.config.publish_topic, self.config.publish_pubsub
-                ),
-                Err(why) => why,
+                Ok(false) => Unsure::Missing,
+                Err(why) => Unsure::Silent(why),
             };
-            if begun.elapsed() + pause > PATIENCE {
-                return Err(why);
+            if begun.elapsed() + pause > patience {
+                return Err(unsure);
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    fn why(&self, unsure: Unsure) -> String {
+        match unsure {
+            Unsure::Missing => format!(
+                "cannot publish outbox message to topic {} with pubsub {}: outbox state not found",
+                self.config.publish_topic, self.config.publish_pubsub
+            ),
+            Unsure::Silent(why) => why,
         }
     }
 

@@ -3,6 +3,7 @@
 //! A failure is sent as headers and then trailers, because clients find metadata beside a failure (`metadata.statusCode` of a
 //! binding, the trace) only in proper headers.
 
+use super::activity::Busy;
 use super::call::Call;
 use super::deadline;
 use bytes::Bytes;
@@ -27,6 +28,8 @@ pub(super) struct Answer {
     span: Open,
     /// When the caller's time is over.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// The connection is of use until this is dropped.
+    _busy: Option<Busy>,
 }
 
 enum Content {
@@ -107,7 +110,12 @@ pub(super) fn status(headers: &HeaderMap) -> Option<Code> {
 
 impl Answer {
     fn new(content: Content, call: Option<Call>) -> Self {
-        Self { content, call, span: Open(None), deadline: None }
+        Self { content, call, span: Open(None), deadline: None, _busy: None }
+    }
+
+    pub(super) fn keep(mut self, busy: Busy) -> Self {
+        self._busy = Some(busy);
+        self
     }
 
     /// Ends it at that moment, if it has not ended before.

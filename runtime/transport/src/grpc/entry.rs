@@ -3,6 +3,7 @@
 //! Whatever is not served here is passed on to the application that the call names ([`super::proxy`]).
 
 use super::access::{Method, Methods};
+use super::activity::Activity;
 use super::answer::{self, Answer};
 use super::api::Api;
 use super::call::Call;
@@ -34,6 +35,8 @@ const REFLECTION: &str = "/grpc.reflection.";
 pub(super) struct Entry {
     inner: Arc<Inner>,
     peer: Known,
+    /// The connection's.
+    activity: Arc<Activity>,
 }
 
 /// What is known of who is at the other end of a connection. Goes with each request, as an extension.
@@ -115,11 +118,11 @@ impl Entry {
             tracer,
             logs: of_api && options.enable_api_logging.unwrap_or(configuration.api_logging.enabled),
         });
-        Self { inner, peer: Known::Nobody }
+        Self { inner, peer: Known::Nobody, activity: Activity::new() }
     }
 
-    pub(super) fn for_peer(&self, peer: Known) -> Self {
-        Self { inner: self.inner.clone(), peer }
+    pub(super) fn for_peer(&self, peer: Known, activity: Arc<Activity>) -> Self {
+        Self { inner: self.inner.clone(), peer, activity }
     }
 
     /// Within the time that the caller gives.
@@ -232,8 +235,8 @@ impl hyper::service::Service<Request<Incoming>> for Entry {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let entry = self.clone();
-        Box::pin(async move { Ok(entry.timely(request).await) })
+        let (entry, busy) = (self.clone(), self.activity.call());
+        Box::pin(async move { Ok(entry.timely(request).await.map(|answer| answer.keep(busy))) })
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep};
 use tonic::{Code, Status};
 
 /// The bytes in front of each message: whether it is compressed, and its length.
-pub(super) const HEAD: usize = 5;
+const HEAD: usize = 5;
 
 /// What is wrong with the request, for whoever answers it.
 #[derive(Clone, Default)]
@@ -40,11 +40,17 @@ pub(super) struct Lengths {
     left: usize,
     head: [u8; HEAD],
     have: usize,
+    /// How many have begun.
+    messages: usize,
 }
 
 impl Lengths {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, left: 0, head: [0; HEAD], have: 0 }
+        Self { limit, left: 0, head: [0; HEAD], have: 0, messages: 0 }
+    }
+
+    pub(super) fn messages(&self) -> usize {
+        self.messages
     }
 
     pub(super) fn see(&mut self, mut data: &[u8]) -> Result<(), Status> {
@@ -63,6 +69,7 @@ impl Lengths {
             if self.have == HEAD {
                 let [_, length @ ..] = self.head;
                 (self.left, self.have) = (u32::from_be_bytes(length) as usize, 0);
+                self.messages += 1;
                 if self.left > self.limit {
                     return Err(Status::resource_exhausted(format!("grpc: received message larger than max ({} vs. {})", self.left, self.limit)));
                 }
@@ -198,6 +205,7 @@ mod tests {
         for byte in &message {
             lengths.see(&[*byte]).unwrap();
         }
+        assert_eq!(lengths.messages(), 2);
         Lengths::new(3).see(&message).unwrap();
         message[4] = 4;
         let status = Lengths::new(3).see(&message).unwrap_err();

@@ -1,9 +1,9 @@
-//! The request's body of a proxied call, handed out once for each attempt: from its start as long as all that was read of it is kept.
+//! The request's body of a proxied call, handed out once for each attempt: from its start as long as what was read of it is kept.
 //!
-//! No more is kept than one message may be long; after that, and once an answer is on its way, there is no further attempt. Only the latest
-//! attempt reads: one that was given up finds that its body failed.
+//! What is kept is a single message, so that its bound is that of a message; another one ends the call, as it does in Dapr. Once an answer
+//! is on its way there is no further attempt. Only the latest attempt reads: one that was given up finds that its body failed.
 
-use super::frames::{Fault, HEAD, Lengths};
+use super::frames::{Fault, Lengths};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Request};
@@ -21,8 +21,10 @@ struct Inside {
     body: Incoming,
     lengths: Lengths,
     kept: Vec<Bytes>,
-    /// How much may still be kept; none: what is read is not kept.
-    room: Option<usize>,
+    /// There may be another attempt.
+    keep: bool,
+    /// More than one message is refused.
+    single: bool,
     /// Something was read.
     read: bool,
     ended: bool,
@@ -32,13 +34,21 @@ struct Inside {
 }
 
 impl Inside {
+    fn see(&mut self, data: &Bytes) -> Result<(), Status> {
+        self.lengths.see(data)?;
+        if self.single && self.lengths.messages() > 1 {
+            return Err(Status::failed_precondition("cannot use resiliency policies with retries on streaming RPCs"));
+        }
+        Ok(())
+    }
+
     fn keep(&mut self, data: &Bytes) {
         self.read = true;
-        self.room = self.room.and_then(|room| room.checked_sub(data.len()));
-        match self.room {
-            Some(_) => self.kept.push(data.clone()),
+        if self.keep {
+            self.kept.push(data.clone());
+        } else {
             // Whoever reads has passed what was kept.
-            None => self.kept = Vec::new(),
+            self.kept = Vec::new();
         }
     }
 }
@@ -47,7 +57,6 @@ struct Shared {
     inside: Mutex<Inside>,
     begun: Notify,
     fault: Fault,
-    limit: usize,
 }
 
 impl Shared {
@@ -63,24 +72,25 @@ pub(super) struct Source(Arc<Shared>);
 impl Source {
     pub(super) fn new(body: Incoming, limit: usize, fault: Fault) -> Self {
         let lengths = Lengths::new(limit);
-        let inside = Inside { body, lengths, kept: Vec::new(), room: None, read: false, ended: false, turn: 0, touched: false };
-        Self(Arc::new(Shared { inside: Mutex::new(inside), begun: Notify::new(), fault, limit }))
+        let inside = Inside { body, lengths, kept: Vec::new(), keep: false, single: false, read: false, ended: false, turn: 0, touched: false };
+        Self(Arc::new(Shared { inside: Mutex::new(inside), begun: Notify::new(), fault }))
     }
 
     /// From now on what is read is kept. Comes before the first attempt.
     pub(super) fn keep(&self) {
-        self.0.inside().room = Some(self.0.limit.saturating_add(HEAD));
+        let mut inside = self.0.inside();
+        (inside.keep, inside.single) = (true, true);
     }
 
     /// There will be no further attempt.
     pub(super) fn release(&self) {
-        self.0.inside().room = None;
+        self.0.inside().keep = false;
     }
 
     /// Whether another attempt would have the whole request, and the request is not itself what is wrong.
     pub(super) fn is_left(&self) -> bool {
         let inside = self.0.inside();
-        (!inside.read || inside.room.is_some()) && !self.0.fault.is_set()
+        (!inside.read || inside.keep) && !self.0.fault.is_set()
     }
 
     /// Whether the latest attempt got as far as reading the request.
@@ -133,7 +143,7 @@ impl http_body::Body for Inward {
             this.next += 1;
             return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
         }
-        if inside.room.is_none() && !inside.kept.is_empty() {
+        if !inside.keep && !inside.kept.is_empty() {
             inside.kept = Vec::new();
         }
         if inside.ended {
@@ -146,7 +156,7 @@ impl http_body::Body for Inward {
         };
         let frame = frame.map_err(BoxError::from)?;
         if let Some(data) = frame.data_ref() {
-            if let Err(status) = inside.lengths.see(data) {
+            if let Err(status) = inside.see(data) {
                 this.shared.fault.set(status.clone());
                 return Poll::Ready(Some(Err(status.into())));
             }
