@@ -18,5 +18,5 @@ done
 "$bin/proa" component pack "$target" >/dev/null
 for compiled in "$target"/*.cwasm; do
     digest=$(basename "$compiled"); digest=${digest%%-*}
-    grep -q "$digest" "$target/catalogue.json" || rm -f "$compiled" "$compiled.sha256"
+    grep -q "$digest" "$target/catalogue.json" || rm -f "$compiled" "$compiled".*
 done

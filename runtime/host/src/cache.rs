@@ -1,13 +1,15 @@
 //! Compiled modules on disk, keyed by the digest of the module and the compatibility hash of the engine.
 //!
 //! Compilation runs in a child process, so that its memory and its CPU time never weigh on the one that serves. A file here is
-//! used only if its own digest, written beside it, still holds; anything else is made anew.
+//! used only if its checksum, written beside it, still holds; anything else is made anew. The checksum finds what disks and half
+//! copies do to a file, and costs no start of the sidecar anything; who may write here may run code anyway, so it is no signature.
 
 use crate::module::{ModuleError, digest};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::process::Command;
+use twox_hash::XxHash3_64;
 
 /// The most that compiling one module may take.
 const COMPILE_LIMIT: Duration = Duration::from_secs(120);
@@ -61,13 +63,22 @@ impl Cache {
 }
 
 fn seal_path(path: &Path) -> PathBuf {
-    path.with_extension("cwasm.sha256")
+    path.with_extension("cwasm.xxh3")
+}
+
+fn seal(bytes: &[u8]) -> String {
+    format!("{:016x}", XxHash3_64::oneshot(bytes))
 }
 
 /// Whether a compiled file is what was written.
 pub fn whole(path: &Path) -> bool {
-    let (Ok(bytes), Ok(seal)) = (std::fs::read(path), std::fs::read_to_string(seal_path(path))) else { return false };
-    digest(&bytes) == seal
+    let mapped = || {
+        let file = std::fs::File::open(path)?;
+        // SAFETY: these files are replaced by renaming and never written in place, so that what is mapped does not change.
+        unsafe { memmap2::MmapOptions::new().populate().map(&file) }
+    };
+    let (Ok(bytes), Ok(written)) = (mapped(), std::fs::read_to_string(seal_path(path))) else { return false };
+    seal(&bytes) == written
 }
 
 /// Writes a compiled module and its seal; readers see the old file or the new one, never half of it.
@@ -81,7 +92,7 @@ pub fn store(target: &Path, compiled: &[u8]) -> std::io::Result<()> {
         file.persist(path).map(drop).map_err(|e| e.error)
     };
     write(target, compiled)?;
-    write(&seal_path(target), digest(compiled).as_bytes())
+    write(&seal_path(target), seal(compiled).as_bytes())
 }
 
 /// What the child process does: `source` must still have the digest `module`.

@@ -3,16 +3,18 @@
 //!
 //! A call that has not begun when its instance dies is told so ([`CallError::NotStarted`]) and may be repeated, whatever it does.
 
+mod timed;
+
 use crate::ctx::Ctx;
 use crate::exports::Exports;
-use crate::generation::Stats;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+use timed::Timed;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
@@ -182,7 +184,7 @@ pub(crate) async fn serve(store: &mut Store<Ctx>, exports: &Exports, jobs: &mut 
     }));
     // Declared after the loop, so dropped before it, however this ends.
     let _gone = SetOnDrop(&gone);
-    Timed { inner: loop_.as_mut(), stats: &stats, slice: &slice }.await?
+    Timed::new(loop_.as_mut(), &stats, &slice).await?
 }
 
 /// Says that a store writes no more, before anything that it was writing is dropped.
@@ -199,28 +201,5 @@ pub(crate) async fn once<R>(store: &mut Store<Ctx>, work: impl AsyncFnOnce(&Acce
     let slice = store.data().slice.clone();
     let stats = store.data().stats.clone();
     let run = store.run_concurrent(work);
-    Timed { inner: pin!(run), stats: &stats, slice: &slice }.await?
-}
-
-/// Counts the time that a store's event loop computes: the host sees no other measure of a guest's CPU time.
-struct Timed<'a, F> {
-    inner: Pin<&'a mut F>,
-    stats: &'a Stats,
-    slice: &'a AtomicU32,
-}
-
-impl<F: Future> Future for Timed<'_, F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let begun = Instant::now();
-        let outcome = self.inner.as_mut().poll(cx);
-        let spent = begun.elapsed();
-        self.stats.cpu.fetch_add(spent.as_nanos() as u64, Ordering::Relaxed);
-        // A poll shorter than a tick that ended by itself was no spin: background tasks of a guest give way here, not in the closure above.
-        if spent < crate::engine::TICK / 2 {
-            self.slice.store(0, Ordering::Relaxed);
-        }
-        outcome
-    }
+    Timed::new(pin!(run), &stats, &slice).await?
 }

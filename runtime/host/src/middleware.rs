@@ -70,7 +70,7 @@ impl Generation {
         })?;
         // The request goes on living in its response body: only a caller that went away cancels it.
         guard.disarm();
-        Ok(response.map_err(StageError::Guest)?)
+        response.map_err(StageError::Guest)
     }
 
     /// Bounds the time that a stage takes for itself; what the rest of the pipeline takes is not the stage's.

@@ -93,6 +93,7 @@ pub struct Host {
 }
 
 /// What implements a type.
+#[allow(clippy::large_enum_variant, reason = "there is one for each start of a component")]
 pub enum Found {
     Module(FoundModule),
     /// A process elsewhere.

@@ -46,9 +46,10 @@ pub enum Mode {
 }
 
 /// What the app speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AppProtocol {
     /// HTTP/1.1.
+    #[default]
     Http,
     /// HTTP/1.1 over TLS.
     Https,

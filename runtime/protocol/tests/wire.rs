@@ -1,5 +1,7 @@
 //! The generated code has the names and the bytes that Dapr's clients expect.
 
+#![allow(clippy::unwrap_used)]
+
 use proa_protocol::runtime::v1::{self as rt, PublishEventRequest};
 use proa_protocol::{FILE_DESCRIPTOR_SET, components, descriptors, internals, operator, placement, scheduler, sentry};
 use prost::{Message, Name};

@@ -85,9 +85,9 @@ async fn large_bodies_arrive_whole() {
     let text: String = (0..16 << 20).map(|n| char::from(b'a' + (n % 26) as u8)).collect();
     sidecar.http().post("/v1.0/state/store", &json!([{ "key": "large", "value": text }])).await.expect_status(204);
     let stored = sidecar.api(Wire::Grpc).await.value("store", "large").await;
-    assert!(stored == Value::from(text.as_str()), "what was stored differs");
+    assert!(stored == text.as_str(), "what was stored differs");
     let read = sidecar.http().get("/v1.0/state/store/large").await.expect_status(200).json();
-    assert!(read == Value::from(text.to_uppercase()), "what was read differs");
+    assert!(read == text.to_uppercase(), "what was read differs");
 }
 
 /// Deliveries pass the other pipeline on their way to the app, and the app's answers on their way back.

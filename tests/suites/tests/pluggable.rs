@@ -20,11 +20,13 @@ pub struct Place {
     pub backend: Arc<Backend>,
 }
 
-impl Place {
-    pub fn new() -> Self {
+impl Default for Place {
+    fn default() -> Self {
         Self { folder: folder(), backend: Arc::default() }
     }
+}
 
+impl Place {
     /// A process on `box.sock`.
     pub async fn process(&self) -> Process {
         Process::start(self.folder.path(), "box", &self.backend).await

@@ -75,7 +75,7 @@ fn check(slot: &Slot, request: &Invoke) -> Result<(), String> {
     }
     let Some(current) = slot.peek() else { return Ok(()) };
     let operations = &current.generation.facts().operations;
-    if operations.iter().any(|o| *o == request.operation) {
+    if operations.contains(&request.operation) {
         return Ok(());
     }
     Err(format!("binding {} does not support operation {}. supported operations:{}", request.name, request.operation, operations.join(" ")))

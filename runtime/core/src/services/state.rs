@@ -372,7 +372,7 @@ pub async fn query(runtime: &Runtime, _cx: &Cx, name: &str, query: Bytes, metada
     });
     let failed = |why: &str| error::state::query_failed(name, why);
     let result = answer.await.map_err(|e| e.own().cloned().unwrap_or_else(|| failed(&e.to_string())))?.map_err(|e| failed(&failure(e).1))?;
-    let original = |key: String| key.splitn(3, "||").nth(1).map(str::to_owned).unwrap_or(key);
+    let original = |key: String| key.split("||").nth(1).map(str::to_owned).unwrap_or(key);
     let items = result.items.into_iter().map(|(key, found)| Item {
         key: original(key),
         data: found.value.into(),

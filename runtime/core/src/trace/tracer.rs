@@ -125,7 +125,8 @@ mod tests {
         span.set("empty", "");
         let child = span.child(Kind::Internal, "b".into());
         child.fail("why");
-        (child.end(), child.end());
+        child.end();
+        child.end();
         drop((child, span, unsampled));
         let kept = kept.0.lock().unwrap();
         assert_eq!(kept.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["b", "a"]);

@@ -126,12 +126,6 @@ impl Checked {
     }
 }
 
-impl Default for AppProtocol {
-    fn default() -> Self {
-        Self::Http
-    }
-}
-
 fn disseminate_timeout(given: &Given) -> Result<Duration, FlagError> {
     let nanos = given.nanos("actors-disseminate-timeout");
     if nanos <= 0 {

@@ -131,7 +131,7 @@ fn a_vanished_folder_and_a_broken_file_keep_what_was_good() {
     assert!(broken.component("b").is_none(), "a removed file is a removal");
     fs::remove_dir_all(&folder).unwrap();
     let mut vanished = load_from(&folder);
-    assert_eq!(vanished.unreadable, [folder.clone()]);
+    assert_eq!(vanished.unreadable, std::slice::from_ref(&folder));
     assert_eq!(vanished.errors[0].to_string(), format!("open {}: no such file or directory", folder.display()));
     vanished.keep_last_good(&good);
     assert_eq!((vanished.components.len(), vanished.files.len()), (2, 2));

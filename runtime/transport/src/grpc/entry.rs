@@ -21,7 +21,7 @@ use proa_protocol::internals::v1::service_invocation_server::ServiceInvocationSe
 use proa_protocol::runtime::v1::dapr_server::DaprServer;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::codegen::Service;
@@ -71,7 +71,9 @@ struct Inner {
     runtime: Arc<Runtime>,
     methods: Methods,
     service: Served,
-    reflection: Option<Routes>,
+    role: Role,
+    /// Made when the first call asks for it.
+    reflection: OnceLock<Option<Routes>>,
     /// What callers have to show.
     token: Option<String>,
     tracer: Tracer,
@@ -110,7 +112,8 @@ impl Entry {
             runtime: runtime.clone(),
             methods,
             service,
-            reflection: reflection::routes(role),
+            role,
+            reflection: OnceLock::new(),
             token,
             tracer,
             logs: of_api && options.enable_api_logging.unwrap_or(configuration.api_logging.enabled),
@@ -191,7 +194,8 @@ impl Inner {
         if let Err(status) = self.authenticate(request.headers_mut()) {
             return answer::refusal(status);
         }
-        if let Some(routes) = self.reflection.as_ref().filter(|_| request.uri().path().starts_with(REFLECTION)) {
+        let reflects = request.uri().path().starts_with(REFLECTION);
+        if reflects && let Some(routes) = self.reflection.get_or_init(|| reflection::routes(self.role)) {
             let Ok(response) = routes.clone().call(request.map(tonic::body::Body::new)).await;
             return answer::unrecorded(response);
         }

@@ -33,7 +33,7 @@ fn stands_alone(line: &str, at: usize, text: &str) -> bool {
     let before = line.get(..at).and_then(|b| b.chars().next_back());
     let after = line.get(at + text.len()..).and_then(|a| a.chars().next());
     let word = !text.starts_with('/');
-    !before.is_some_and(|c| inner(c) || c == '}') && !(word && after.is_some_and(|c| c.is_ascii_alphanumeric()))
+    !(before.is_some_and(|c| inner(c) || c == '}') || word && after.is_some_and(|c| c.is_ascii_alphanumeric()))
 }
 
 fn complaints_of(file: &str, text: &str) -> Vec<String> {

@@ -20,7 +20,7 @@ async fn a_restart_in_the_middle_of_calls() {
         // Dapr calls the next process without initialising it.
         return;
     }
-    let place = Place::new();
+    let place = Place::default();
     let mut process = place.process().await;
     let sidecar = place.sidecar().resource(component("store", "state.box", &[("a", "1")])).start().await;
     sidecar.api(Wire::Http).await.put("store", "seed", 0).await;
@@ -68,7 +68,7 @@ async fn a_socket_that_comes_late_starts_its_component() {
         // Dapr looks for sockets once.
         return;
     }
-    let place = Place::new();
+    let place = Place::default();
     let late =
         "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: late\nspec:\n  type: state.box\n  version: v1\n  ignoreErrors: true\n";
     let sidecar = place.sidecar().resource(late).start().await;
@@ -97,7 +97,7 @@ async fn a_process_that_learned_something() {
     if against_dapr() {
         return;
     }
-    let place = Place::new();
+    let place = Place::default();
     let process = Process::start_with(place.folder.path(), "box", &place.backend, &["StateStore"]).await;
     let sidecar = place.sidecar().resource(component("store", "state.box", &[])).start().await;
     let query = || async { sidecar.http().post("/v1.0-alpha1/state/store/query", &json!({ "filter": { "EQ": 1 } })).await.status };
@@ -110,7 +110,7 @@ async fn a_process_that_learned_something() {
 /// New metadata are a new generation; metadata that the component refuses leave the old one in its place.
 #[tokio::test]
 async fn metadata_are_swapped() {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let sidecar = place.sidecar().resource_file("store.yaml", component("store", "state.box", &[("a", "1")])).start().await;
     let api = sidecar.api(Wire::Http).await;
@@ -133,7 +133,7 @@ async fn what_is_no_component_is_passed_over() {
         // Dapr waits for a dead socket for ever.
         return;
     }
-    let place = Place::new();
+    let place = Place::default();
     std::fs::write(place.folder.path().join("notes.txt"), "hello").expect("a file");
     drop(std::os::unix::net::UnixListener::bind(place.folder.path().join("dead.sock")).expect("a socket"));
     let _process = place.process().await;
@@ -146,7 +146,7 @@ async fn what_is_no_component_is_passed_over() {
 
 #[tokio::test]
 async fn a_component_that_refuses_to_start_ends_the_sidecar() {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let stopped = place.sidecar().resource(component("store", "state.box", &[("refuse", "no such colour")])).start_failing().await;
     assert_eq!(stopped.code, Some(1));

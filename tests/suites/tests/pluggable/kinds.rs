@@ -33,7 +33,7 @@ over_both_wires!(
 );
 
 async fn state_is_kept_and_read(wire: Wire) {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let sidecar = place.sidecar().resource(component("store", "state.box", &[("colour", "blue")])).start().await;
     let api = sidecar.api(wire).await;
@@ -59,7 +59,7 @@ async fn state_is_kept_and_read(wire: Wire) {
 }
 
 async fn versions_are_minded(wire: Wire) {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let sidecar = place.sidecar().resource(component("store", "state.box", &[])).start().await;
     let api = sidecar.api(wire).await;
@@ -75,7 +75,7 @@ async fn versions_are_minded(wire: Wire) {
 }
 
 async fn transactions_are_bounded_by_the_store(wire: Wire) {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let sidecar = place.sidecar().resource(component("store", "state.box", &[])).start().await;
     let api = sidecar.api(wire).await;
@@ -91,7 +91,7 @@ async fn transactions_are_bounded_by_the_store(wire: Wire) {
 }
 
 async fn a_failure_keeps_the_components_words(wire: Wire) {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let sidecar = place.sidecar().resource(component("store", "state.box", &[])).start().await;
     let api = sidecar.api(wire).await;
@@ -106,7 +106,7 @@ async fn a_failure_keeps_the_components_words(wire: Wire) {
 }
 
 async fn a_failure_meant_for_the_application_is_passed_on(wire: Wire) {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let sidecar = place.sidecar().resource(component("store", "state.box", &[])).start().await;
     let api = sidecar.api(wire).await;
@@ -122,7 +122,7 @@ async fn a_failure_meant_for_the_application_is_passed_on(wire: Wire) {
 }
 
 async fn two_components_of_one_process_are_two_instances(wire: Wire) {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let sidecar = place
         .sidecar()
@@ -141,7 +141,7 @@ async fn two_components_of_one_process_are_two_instances(wire: Wire) {
 }
 
 async fn operations_of_an_output_binding(wire: Wire) {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let sidecar = place.sidecar().resource(component("out", "bindings.box", &[("direction", "output")])).start().await;
     let api = sidecar.api(wire).await;
@@ -155,7 +155,7 @@ async fn operations_of_an_output_binding(wire: Wire) {
 }
 
 async fn secrets_one_and_all(wire: Wire) {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     // A store that takes its password from the other process: secret stores are started first.
     let store = "apiVersion: dapr.io/v1alpha1\nkind: Component\nmetadata:\n  name: store\nauth:\n  secretStore: vault\nspec:\n  type: state.box\n  version: v1\n  \
@@ -174,7 +174,7 @@ async fn secrets_one_and_all(wire: Wire) {
 }
 
 async fn features_are_the_components_own(wire: Wire) {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let sidecar = place
         .sidecar()
@@ -194,7 +194,7 @@ async fn features_are_the_components_own(wire: Wire) {
 /// Queries are asked over HTTP: the client's other half knows no queries.
 #[tokio::test]
 async fn queries_are_the_components_to_answer() {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let sidecar = place.sidecar().resource(component("store", "state.box", &[])).start().await;
     let api = sidecar.api(Wire::Http).await;

@@ -16,7 +16,7 @@ async fn settled(place: &Place, topic: &str) {
 
 #[tokio::test]
 async fn a_topic_is_delivered_in_order() {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let app = App::start().await;
     app.answer("/news", Answer::ok());
@@ -40,7 +40,7 @@ async fn a_topic_is_delivered_in_order() {
 
 #[tokio::test]
 async fn a_refused_message_comes_again() {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let app = App::start().await;
     app.answers("/news", vec![Answer::verdict("RETRY"), Answer::status(500), Answer::ok()]);
@@ -62,7 +62,7 @@ async fn a_refused_message_comes_again() {
 /// The process ends while messages are with the application: what was not acknowledged comes again, nothing is lost.
 #[tokio::test]
 async fn no_message_is_lost_when_the_broker_restarts() {
-    let place = Place::new();
+    let place = Place::default();
     let process = place.process().await;
     let app = App::start().await;
     app.on("/news", |_| Answer::ok().after(Duration::from_millis(20)));
@@ -98,7 +98,7 @@ async fn no_message_is_lost_when_the_broker_restarts() {
 
 #[tokio::test]
 async fn events_of_an_input_binding_are_answered() {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let app = App::start().await;
     app.on("/bell", |request| if request.text() == "bad" { Answer::status(500) } else { Answer::ok().body("come in") });
@@ -115,7 +115,7 @@ async fn events_of_an_input_binding_are_answered() {
 
 #[tokio::test]
 async fn events_reach_a_grpc_application() {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let app = GrpcApp::start().await;
     app.bind("bell");
@@ -130,7 +130,7 @@ async fn events_reach_a_grpc_application() {
 /// A message that is with the application when the sidecar is asked to end is acknowledged before it does.
 #[tokio::test]
 async fn the_last_message_is_acknowledged() {
-    let place = Place::new();
+    let place = Place::default();
     let _process = place.process().await;
     let app = App::start().await;
     app.on("/news", |_| Answer::ok().after(Duration::from_millis(700)));

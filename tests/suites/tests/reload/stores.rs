@@ -42,7 +42,8 @@ async fn sqlite() {
     if against_dapr() {
         return;
     }
-    let yaml = |n: u32| component("store", "state.sqlite", &[("connectionString", "data.db"), ("timeout", if n % 2 == 0 { "20s" } else { "21s" })]);
+    let yaml =
+        |n: u32| component("store", "state.sqlite", &[("connectionString", "data.db"), ("timeout", if n.is_multiple_of(2) { "20s" } else { "21s" })]);
     let sidecar = sidecar().resource_file("store.yaml", yaml(0)).start().await;
     edited("state.sqlite, YAML edited", &sidecar, yaml).await;
 }
@@ -54,7 +55,7 @@ async fn redis() {
     }
     let redis = Redis::start().await;
     let host = redis.host();
-    let yaml = |n: u32| component("store", "state.redis", &[("redisHost", &host), ("readTimeout", if n % 2 == 0 { "3s" } else { "4s" })]);
+    let yaml = |n: u32| component("store", "state.redis", &[("redisHost", &host), ("readTimeout", if n.is_multiple_of(2) { "3s" } else { "4s" })]);
     let sidecar = sidecar().resource_file("store.yaml", yaml(0)).start().await;
     edited("state.redis, YAML edited", &sidecar, yaml).await;
     // Each generation had its connections; those of the old ones are closed.

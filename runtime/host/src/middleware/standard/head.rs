@@ -70,6 +70,7 @@ pub fn merged(came: &request::Parts, made: request::Parts, asked: Option<Authori
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
