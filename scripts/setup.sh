@@ -26,6 +26,6 @@ rustup target list --installed | grep -q '^wasm32-wasip2$' || rustup target add 
 command -v apt-get >/dev/null || exit 0
 packages build-essential clang lld curl
 [ "${1:-build}" = test ] || exit 0
-packages redis-server python3 python3-venv python3-pip openssl
+packages redis-server rabbitmq-server mosquitto nats-server python3 python3-venv python3-pip openssl
 command -v node >/dev/null || packages nodejs npm
 exit 0
