@@ -41,6 +41,8 @@ mod raw;
 mod redis;
 #[path = "delivery/routing.rs"]
 mod routing;
+#[path = "delivery/servers.rs"]
+mod servers;
 #[cfg(feature = "streaming")]
 #[path = "delivery/streaming.rs"]
 mod streaming;
