@@ -152,7 +152,8 @@ impl Channel {
     /// Unacknowledged messages go back to their queue.
     pub async fn close(&self) {
         if self.is_open() {
-            let _ = proa_sdk::time::timeout(std::time::Duration::from_secs(5), self.call(&Method::ChannelClose { code: 200, text: "bye".into() })).await;
+            let _ =
+                proa_sdk::time::timeout(std::time::Duration::from_secs(5), self.call(&Method::ChannelClose { code: 200, text: "bye".into() })).await;
             self.end(Failure::Lost);
         }
         if let Some(client) = self.0.client.upgrade() {

@@ -5,34 +5,99 @@ use crate::wire::{Input, put_long, put_short};
 
 #[derive(Debug, PartialEq, Clone)]
 pub enum Method {
-    Start { mechanisms: String },
-    StartOk { properties: Table, mechanism: String, response: Vec<u8>, locale: String },
-    Tune { channels: u16, frame: u32, heartbeat: u16 },
-    TuneOk { channels: u16, frame: u32, heartbeat: u16 },
-    Open { vhost: String },
+    Start {
+        mechanisms: String,
+    },
+    StartOk {
+        properties: Table,
+        mechanism: String,
+        response: Vec<u8>,
+        locale: String,
+    },
+    Tune {
+        channels: u16,
+        frame: u32,
+        heartbeat: u16,
+    },
+    TuneOk {
+        channels: u16,
+        frame: u32,
+        heartbeat: u16,
+    },
+    Open {
+        vhost: String,
+    },
     OpenOk,
-    Close { code: u16, text: String },
+    Close {
+        code: u16,
+        text: String,
+    },
     CloseOk,
     ChannelOpen,
     ChannelOpenOk,
-    ChannelClose { code: u16, text: String },
+    ChannelClose {
+        code: u16,
+        text: String,
+    },
     ChannelCloseOk,
-    ExchangeDeclare { name: String, kind: String, durable: bool, auto_delete: bool },
+    ExchangeDeclare {
+        name: String,
+        kind: String,
+        durable: bool,
+        auto_delete: bool,
+    },
     ExchangeDeclareOk,
-    QueueDeclare { name: String, passive: bool, durable: bool, exclusive: bool, auto_delete: bool, arguments: Table },
-    QueueDeclareOk { name: String, consumers: u32 },
-    QueueBind { queue: String, exchange: String, key: String },
+    QueueDeclare {
+        name: String,
+        passive: bool,
+        durable: bool,
+        exclusive: bool,
+        auto_delete: bool,
+        arguments: Table,
+    },
+    QueueDeclareOk {
+        name: String,
+        consumers: u32,
+    },
+    QueueBind {
+        queue: String,
+        exchange: String,
+        key: String,
+    },
     QueueBindOk,
-    Qos { count: u16, global: bool },
+    Qos {
+        count: u16,
+        global: bool,
+    },
     QosOk,
-    Consume { queue: String, tag: String, arguments: Table },
+    Consume {
+        queue: String,
+        tag: String,
+        arguments: Table,
+    },
     ConsumeOk,
-    Cancel { tag: String },
+    Cancel {
+        tag: String,
+    },
     CancelOk,
-    Publish { exchange: String, key: String },
-    Deliver { tag: u64, redelivered: bool, key: String },
-    Ack { tag: u64, multiple: bool },
-    Nack { tag: u64, multiple: bool, requeue: bool },
+    Publish {
+        exchange: String,
+        key: String,
+    },
+    Deliver {
+        tag: u64,
+        redelivered: bool,
+        key: String,
+    },
+    Ack {
+        tag: u64,
+        multiple: bool,
+    },
+    Nack {
+        tag: u64,
+        multiple: bool,
+        requeue: bool,
+    },
     ConfirmSelect,
     ConfirmSelectOk,
     /// The server's own flow control and other news that need nothing from us.

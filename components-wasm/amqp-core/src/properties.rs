@@ -49,7 +49,7 @@ impl Properties {
         let flags = input.u16()?;
         let has = |bit: u16| flags & (1 << bit) != 0;
         let mut p = Self::default();
-        let mut text = |bit: u16, input: &mut Input<'_>| if has(bit) { input.short().map(Some) } else { Some(None) };
+        let text = |bit: u16, input: &mut Input<'_>| if has(bit) { input.short().map(Some) } else { Some(None) };
         p.content_type = text(15, input)?;
         text(14, input)?;
         p.headers = if has(13) { Some(table(input)?) } else { None };

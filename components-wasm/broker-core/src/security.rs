@@ -16,12 +16,7 @@ fn pem(properties: &Properties, name: &str) -> Result<Option<Vec<u8>>, InitError
 pub fn options(properties: &Properties, [ca, certificate, key]: [&str; 3]) -> Result<Options, InitError> {
     let (root_ca, client_certificate, client_key) = (pem(properties, ca)?, pem(properties, certificate)?, pem(properties, key)?);
     let both = client_certificate.is_some() && client_key.is_some();
-    Ok(Options {
-        root_ca,
-        client_certificate: client_certificate.filter(|_| both),
-        client_key: client_key.filter(|_| both),
-        ..Options::default()
-    })
+    Ok(Options { root_ca, client_certificate: client_certificate.filter(|_| both), client_key: client_key.filter(|_| both), ..Options::default() })
 }
 
 pub fn connector(options: &Options) -> Result<Connector, InitError> {

@@ -77,7 +77,13 @@ impl Delivered {
 
     pub fn header(&self, name: &str) -> Option<&str> {
         let pair = |line: &'_ str| line.find(':').map(|at| (at, line.len()));
-        self.headers.lines().skip(1).filter(|l| pair(l).is_some()).filter_map(|l| l.split_once(':')).find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.trim())
+        self.headers
+            .lines()
+            .skip(1)
+            .filter(|l| pair(l).is_some())
+            .filter_map(|l| l.split_once(':'))
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.trim())
     }
 }
 

@@ -5,6 +5,7 @@
 mod api;
 mod client;
 mod frame;
+mod seed;
 mod settings;
 mod subscription;
 

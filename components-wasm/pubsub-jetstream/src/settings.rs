@@ -69,11 +69,7 @@ impl Settings {
         let servers = url.split(',').filter(|s| !s.trim().is_empty()).map(address).collect::<Result<_, _>>()?;
         let jwt = pair(&p, ["jwt", "seedKey"], ["missing jwt", "missing seed key"])?.map(|(a, b)| (a.to_owned(), b.to_owned()));
         pair(&p, ["tls_client_cert", "tls_client_key"], ["missing tls client cert", "missing tls client key"])?;
-        let tls = Options {
-            client_certificate: file(&p, "tls_client_cert")?,
-            client_key: file(&p, "tls_client_key")?,
-            ..Options::default()
-        };
+        let tls = Options { client_certificate: file(&p, "tls_client_cert")?, client_key: file(&p, "tls_client_key")?, ..Options::default() };
         security::connector(&tls)?;
         let api = match (p.get("apiPrefix"), p.get("domain")) {
             (Some(prefix), _) => format!("{}.", prefix.trim_end_matches('.')),

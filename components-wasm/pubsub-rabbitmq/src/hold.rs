@@ -44,7 +44,8 @@ pub async fn queue(client: &Client, queue: &Queue) {
 }
 
 async fn hold(channel: &Channel, name: &str) -> Result<(), Failure> {
-    let own = Method::QueueDeclare { name: String::new(), passive: false, durable: false, exclusive: true, auto_delete: true, arguments: Table::new() };
+    let own =
+        Method::QueueDeclare { name: String::new(), passive: false, durable: false, exclusive: true, auto_delete: true, arguments: Table::new() };
     let Method::QueueDeclareOk { name: own, .. } = channel.call(&own).await? else { return Err(Failure::Lost) };
     channel.call(&Method::Qos { count: 1, global: true }).await?;
     channel.publish("", &own, &Properties::default(), b"").await?;

@@ -28,7 +28,8 @@ pub struct Settings {
 fn address(p: &Properties) -> Result<Address, InitError> {
     let protocol = p.get("protocol");
     if let Some(text) = p.any(&["connectionString", "host"]) {
-        let address = Dial::parse(text).map_err(|e| invalid("connectionString", format!("rabbitmq pub/sub error: invalid connection string, err: {e}")))?;
+        let address =
+            Dial::parse(text).map_err(|e| invalid("connectionString", format!("rabbitmq pub/sub error: invalid connection string, err: {e}")))?;
         if protocol.is_some_and(|protocol| protocol != address.scheme) {
             return Err(invalid("protocol", "rabbitmq pub/sub error: protocol does not match connection string"));
         }

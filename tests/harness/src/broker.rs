@@ -146,7 +146,8 @@ impl BrokerServer {
             let gone = tokio::task::spawn_blocking(move || child.wait());
             tokio::time::timeout(Duration::from_secs(60), gone).await.expect("the broker ends").expect("joined").expect("waited");
             let port = self.port;
-            until("a free port", Duration::from_secs(60), || async { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.err().map(|_| ()) }).await;
+            until("a free port", Duration::from_secs(60), || async { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.err().map(|_| ()) })
+                .await;
         }
     }
 

@@ -81,8 +81,8 @@ async fn one(settings: &Settings, server: &Address) -> Result<(Incoming, Writer)
 fn hello(settings: &Settings, server: &Address, info: &Info, encrypted: bool) -> Result<String, String> {
     let sig = match (&settings.jwt, &info.nonce) {
         (Some((_, seed)), Some(nonce)) => {
-            let key = nkeys::KeyPair::from_seed(seed).map_err(|e| format!("nats: seed key: {e}"))?;
-            Some(base64url(&key.sign(nonce.as_bytes()).map_err(|e| format!("nats: seed key: {e}"))?))
+            let key = crate::seed::key(seed).ok_or("nats: invalid seed")?;
+            Some(base64url(key.sign(nonce.as_bytes()).as_ref()))
         }
         _ => None,
     };

@@ -88,10 +88,8 @@ async fn survives_a_restart_of_the_broker(kind: Kind) {
     }
     server.restart().await;
     for n in 30..40 {
-        until("a publish", Duration::from_secs(30), || async {
-            api.publish("broker", "orders", n.to_string(), "application/json", &[]).await.ok()
-        })
-        .await;
+        until("a publish", Duration::from_secs(30), || async { api.publish("broker", "orders", n.to_string(), "application/json", &[]).await.ok() })
+            .await;
     }
     all(&app, 0..40).await;
 }
@@ -145,7 +143,8 @@ async fn rabbitmq_keeps_dead_letters() {
         {"pubsubname": "letters", "topic": "dlx-app-orders", "route": "/dead"}
     ]));
     let letters = broker(Kind::Rabbit, &server, &[]).replacen("name: broker", "name: letters", 1);
-    let sidecar = Sidecar::builder().resource(broker(Kind::Rabbit, &server, &[("enableDeadLetter", "true")])).resource(letters).app(&app).start().await;
+    let sidecar =
+        Sidecar::builder().resource(broker(Kind::Rabbit, &server, &[("enableDeadLetter", "true")])).resource(letters).app(&app).start().await;
     sidecar.wait_for_subscriptions(2).await;
     let api = sidecar.api(Wire::Http).await;
     api.publish("broker", "orders", "7", "application/json", &[]).await.expect("publish");

@@ -179,7 +179,15 @@ async fn redis() {
     }
     let redis = Redis::start().await;
     let metadata = vec![("redisHost", redis.host()), ("redeliverInterval", "1s".into()), ("processingTimeout", "4s".into())];
-    ledger(Case { name: "pubsub.redis", kind: "pubsub.redis", metadata, server: Server::Redis(redis), field: ("queueDepth", ["100", "50"]), durable: false }).await;
+    ledger(Case {
+        name: "pubsub.redis",
+        kind: "pubsub.redis",
+        metadata,
+        server: Server::Redis(redis),
+        field: ("queueDepth", ["100", "50"]),
+        durable: false,
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,7 +206,8 @@ async fn rabbitmq() {
         ("reconnectWaitSeconds", "1".into()),
     ];
     let field = ("prefetchCount", ["20", "40"]);
-    ledger(Case { name: "pubsub.rabbitmq", kind: "pubsub.rabbitmq", metadata: metadata.into(), server: Server::Other(server), field, durable: true }).await;
+    ledger(Case { name: "pubsub.rabbitmq", kind: "pubsub.rabbitmq", metadata: metadata.into(), server: Server::Other(server), field, durable: true })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -211,7 +220,15 @@ async fn jetstream() {
     // Without a durable name each of the eight subscriptions has a consumer of its own, which begins at the first message: what a swap
     // hands out again is counted as twice.
     let metadata = vec![("natsURL", server.url()), ("streamName", "lanes".into()), ("ackWait", "3s".into())];
-    ledger(Case { name: "pubsub.jetstream", kind: "pubsub.jetstream", metadata, server: Server::Other(server), field: ("maxAckPending", ["100", "50"]), durable: true }).await;
+    ledger(Case {
+        name: "pubsub.jetstream",
+        kind: "pubsub.jetstream",
+        metadata,
+        server: Server::Other(server),
+        field: ("maxAckPending", ["100", "50"]),
+        durable: true,
+    })
+    .await;
 }
 
 /// The tables of the test themselves: a gap, a repetition and a message out of turn are seen.
