@@ -26,7 +26,7 @@ rustup target list --installed | grep -q '^wasm32-wasip2$' || rustup target add 
 command -v apt-get >/dev/null || exit 0
 packages build-essential clang lld curl
 [ "${1:-build}" = test ] || exit 0
-packages redis-server python3 python3-venv python3-pip openssl
+packages redis-server rabbitmq-server mosquitto nats-server python3 python3-venv python3-pip openssl
 command -v node >/dev/null || packages nodejs npm
 command -v javac >/dev/null || packages default-jdk-headless
 command -v mvn >/dev/null || packages maven

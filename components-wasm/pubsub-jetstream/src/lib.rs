@@ -1,0 +1,132 @@
+//! `pubsub.jetstream`: subjects of NATS streams, delivered by push consumers as Dapr makes them.
+//!
+//! Publishing waits for the stream's acknowledgement and is repeated over a lost connection, which the event's id makes harmless.
+
+mod api;
+mod client;
+mod frame;
+mod seed;
+mod settings;
+mod subscription;
+
+use api::Failure;
+use client::Client;
+use proa_sdk::component::{Component, Config, InitError, health::Health};
+use proa_sdk::log;
+use proa_sdk::pubsub::{
+    Error, Message, Metadata, PublishRequest, Verdict,
+    bulk_publisher::{BulkPublisher, Entry},
+    publisher::Publisher,
+    subscriber::{SubscribeRequest, Subscriber},
+};
+use serde::Deserialize;
+use settings::Settings;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+use subscription::Subscription;
+
+struct JetStream {
+    client: Client,
+    subscriptions: RefCell<HashMap<u64, Rc<Subscription>>>,
+    last: Cell<u64>,
+}
+
+#[derive(Deserialize)]
+struct Taken {}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    #[serde(borrow)]
+    id: Option<std::borrow::Cow<'a, str>>,
+}
+
+impl Component for JetStream {
+    async fn init(config: Config) -> Result<Self, InitError> {
+        let client = Client::connect(Settings::read(&config)?).await.map_err(InitError::Unavailable)?;
+        Ok(Self { client, subscriptions: RefCell::default(), last: Cell::new(0) })
+    }
+
+    async fn close(&self) {
+        let all: Vec<_> = self.subscriptions.take().into_values().collect();
+        for subscription in all {
+            subscription.abandon().await;
+        }
+        self.client.close().await;
+    }
+}
+
+impl Health for JetStream {
+    async fn ping(&self) -> Result<(), String> {
+        self.client.flush().await
+    }
+}
+
+impl JetStream {
+    async fn publish_one(&self, topic: &str, data: &[u8]) -> Result<(), Error> {
+        if topic.is_empty() || topic.contains([' ', '\t', '\r', '\n']) {
+            return Err(Error::InvalidArgument("nats: invalid subject".into()));
+        }
+        // A carriage return in an id would end the header.
+        let id = serde_json::from_slice::<Event<'_>>(data).ok().and_then(|e| e.id).filter(|id| !id.is_empty() && !id.contains(['\r', '\n']));
+        if id.is_none() {
+            log::warn("empty message ID, Jetstream deduplication will not be possible");
+        }
+        let headers = id.map(|id| format!("NATS/1.0\r\nNats-Msg-Id: {id}\r\n\r\n"));
+        api::call::<Taken>(&self.client, topic, headers.as_deref(), data).await?.map(|_| ()).map_err(Failure::into_error)
+    }
+
+    fn subscription(&self, number: u64) -> Option<Rc<Subscription>> {
+        self.subscriptions.borrow().get(&number).cloned()
+    }
+}
+
+impl Publisher for JetStream {
+    async fn publish(&self, request: PublishRequest) -> Result<(), Error> {
+        self.publish_one(&request.topic, &request.data).await
+    }
+}
+
+impl BulkPublisher for JetStream {
+    async fn publish_bulk(&self, topic: String, entries: Vec<Entry>, _metadata: Metadata) -> Result<Vec<(String, Error)>, Error> {
+        // All leave at once and in order; the answers are awaited together.
+        let all = entries.iter().map(|e| async { self.publish_one(&topic, &e.data).await.err().map(|error| (e.id.clone(), error)) });
+        Ok(futures::future::join_all(all).await.into_iter().flatten().collect())
+    }
+}
+
+impl Subscriber for JetStream {
+    async fn subscribe(&self, request: SubscribeRequest) -> Result<u64, Error> {
+        let subscription = Subscription::start(&self.client, request).await?;
+        let number = self.last.get() + 1;
+        self.last.set(number);
+        self.subscriptions.borrow_mut().insert(number, subscription);
+        Ok(number)
+    }
+
+    async fn receive(&self, subscription: u64, max: u32, wait_ms: u32) -> Result<Vec<Message>, Error> {
+        let subscription = self.subscription(subscription).ok_or_else(|| Error::NotFound(format!("no subscription {subscription}")))?;
+        Ok(subscription.receive(max as usize, Duration::from_millis(u64::from(wait_ms))).await)
+    }
+
+    async fn settle(&self, subscription: u64, verdicts: Vec<(String, Verdict)>) -> Result<(), Error> {
+        match self.subscription(subscription) {
+            Some(subscription) => subscription.settle(&verdicts).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn unsubscribe(&self, subscription: u64) -> Result<(), Error> {
+        // It stays in the table: a verdict that comes late is still good.
+        if let Some(subscription) = self.subscription(subscription) {
+            subscription.end().await;
+        }
+        Ok(())
+    }
+}
+
+proa_sdk::component! {
+    manifest: "../manifest.json",
+    JetStream: pubsub::publisher, pubsub::bulk_publisher, pubsub::subscriber, component::health
+}
