@@ -34,7 +34,10 @@ struct JetStream {
 }
 
 #[derive(Deserialize)]
-struct Taken {}
+struct Taken {
+    #[serde(default)]
+    duplicate: bool,
+}
 
 #[derive(Deserialize)]
 struct Event<'a> {
@@ -74,7 +77,12 @@ impl JetStream {
             log::warn("empty message ID, Jetstream deduplication will not be possible");
         }
         let headers = id.map(|id| format!("NATS/1.0\r\nNats-Msg-Id: {id}\r\n\r\n"));
-        api::call::<Taken>(&self.client, topic, headers.as_deref(), data).await?.map(|_| ()).map_err(Failure::into_error)
+        let taken = api::call::<Taken>(&self.client, topic, headers.as_deref(), data).await?.map_err(Failure::into_error)?;
+        if taken.duplicate {
+            // Also how a repeated attempt ends well; and what becomes of a dead letter in the stream that its event came from.
+            log::info(format!("jetstream: the stream of {topic} has an event of this id already"));
+        }
+        Ok(())
     }
 
     fn subscription(&self, number: u64) -> Option<Rc<Subscription>> {

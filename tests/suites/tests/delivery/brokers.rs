@@ -63,7 +63,9 @@ impl Broker {
             }
             Self::JetStream => {
                 let server = BrokerServer::nats().await;
-                server.stream("all", &["*"]).await;
+                // A stream takes an event's id once: a dead letter, which keeps it, needs another one.
+                server.stream("all", &["orders", "a", "b", "one", "two", "theirs", "mine"]).await;
+                server.stream("letters", &["dead"]).await;
                 let metadata = [("natsURL", server.url()), ("ackWait", "500ms".into()), ("concurrency", "parallel".into())];
                 (resource("pubsub.jetstream", &metadata), Server::Other { _server: server })
             }
