@@ -31,7 +31,8 @@ pub struct BrokerServer {
     /// RabbitMQ's ports between nodes: of the server, and of the daemon that finds servers.
     second: u16,
     third: u16,
-    vhosts: usize,
+    /// RabbitMQ's virtual hosts beside the default one, Mosquitto's unacknowledged messages.
+    limit: usize,
     server: Option<Child>,
 }
 
@@ -73,12 +74,17 @@ impl BrokerServer {
 
     /// MQTT 3.1.1, persistent.
     pub async fn mosquitto() -> Self {
-        Self::start(Kind::Mosquitto, 0).await
+        Self::start(Kind::Mosquitto, 100).await
     }
 
-    async fn start(kind: Kind, vhosts: usize) -> Self {
+    /// The same, with one unacknowledged message to a client at a time: the order is kept also where one is sent again.
+    pub async fn mosquitto_in_order() -> Self {
+        Self::start(Kind::Mosquitto, 1).await
+    }
+
+    async fn start(kind: Kind, limit: usize) -> Self {
         let home = tempfile::tempdir().expect("temporary folder");
-        let mut broker = Self { kind, home, port: free_port(), second: free_port(), third: free_port(), vhosts, server: None };
+        let mut broker = Self { kind, home, port: free_port(), second: free_port(), third: free_port(), limit, server: None };
         broker.resume().await;
         broker
     }
@@ -112,9 +118,9 @@ impl BrokerServer {
             Kind::Mosquitto => {
                 let home = self.home.path().display();
                 let text = format!(
-                    "listener {} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {home}/\nautosave_interval 1\n\
-                     autosave_on_changes true\nmax_queued_messages 0\nmax_inflight_messages 100\n",
-                    self.port
+                    "user root\nlistener {} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {home}/\nautosave_interval 1\n\
+                     autosave_on_changes true\nmax_queued_messages 0\nmax_inflight_messages {}\n",
+                    self.port, self.limit
                 );
                 std::fs::write(self.file("mosquitto.conf"), text).expect("configuration");
                 let mut command = Command::new("mosquitto");
@@ -126,7 +132,7 @@ impl BrokerServer {
 
     fn rabbitmq_command(&self) -> Command {
         std::fs::write(self.file("plugins"), "[].").expect("plugins");
-        let names: Vec<String> = ["/".to_owned()].into_iter().chain((0..self.vhosts).map(|n| format!("v{n}"))).collect();
+        let names: Vec<String> = ["/".to_owned()].into_iter().chain((0..self.limit).map(|n| format!("v{n}"))).collect();
         let definitions = serde_json::json!({
             "users": [{ "name": "guest", "password": "guest", "tags": "administrator" }],
             "vhosts": names.iter().map(|name| serde_json::json!({ "name": name })).collect::<Vec<_>>(),
