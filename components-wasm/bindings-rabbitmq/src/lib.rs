@@ -41,7 +41,7 @@ impl Component for RabbitMq {
     }
 
     async fn close(&self) {
-        self.reading.stop().await;
+        self.reading.close().await;
         self.client.close().await;
     }
 }

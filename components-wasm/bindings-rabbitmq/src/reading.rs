@@ -16,6 +16,9 @@ const PREFETCH: u16 = 128;
 /// How long an event that is with the application may hold up the end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Names the consumer on its channel.
+const TAG: &str = "input";
+
 pub struct Reading {
     client: Client,
     settings: Rc<Settings>,
@@ -54,7 +57,10 @@ impl Reading {
         if self.started.replace(true) {
             return Ok(());
         }
-        self.consume().await?;
+        if let Err(error) = self.consume().await {
+            self.started.set(false);
+            return Err(error);
+        }
         let task = self.clone();
         proa_sdk::spawn(async move { task.keep().await });
         Ok(())
@@ -77,7 +83,7 @@ impl Reading {
                 let _ = on.tell(&Method::Nack { tag, multiple: false, requeue: true });
             }
         });
-        channel.consume(&self.settings.queue, "", Table::new(), sink).await.map_err(refused)
+        channel.consume(&self.settings.queue, TAG, Table::new(), sink).await.map_err(refused)
     }
 
     async fn keep(self: Rc<Self>) {
@@ -120,13 +126,26 @@ impl Reading {
         }
     }
 
+    /// Takes no more, and gives back what waits here. What is with the application can still be settled: the host may do so behind this.
     pub async fn stop(&self) {
         if self.inbox.is_ended() {
             return;
         }
-        for tag in self.inbox.end().into_iter().rev() {
+        let waiting = self.inbox.end();
+        let channel = self.channel.borrow().clone();
+        if let Some(channel) = channel {
+            let cancel = Method::Cancel { tag: TAG.to_owned() };
+            // A consumer that cannot be cancelled ends with its channel.
+            let _ = time::timeout(PATIENCE, channel.call(&cancel)).await;
+        }
+        for tag in waiting.into_iter().rev() {
             self.tell(&Method::Nack { tag, multiple: false, requeue: true });
         }
+    }
+
+    /// The instance ends: what is not settled by then is the queue's again.
+    pub async fn close(&self) {
+        self.stop().await;
         self.inbox.answered(PATIENCE).await;
         let channel = self.channel.borrow_mut().take();
         if let Some(channel) = channel {

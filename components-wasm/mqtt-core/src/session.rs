@@ -35,6 +35,8 @@ struct Shared {
     closed: Cell<bool>,
     /// A lost connection is not made again: somebody else has this client id now.
     resting: Cell<bool>,
+    /// The same, for a while.
+    quiet: Cell<Option<Instant>>,
     changed: Waiters,
 }
 
@@ -54,6 +56,7 @@ impl Session {
             heard: Cell::new(true),
             closed: Cell::new(false),
             resting: Cell::new(false),
+            quiet: Cell::new(None),
             changed: Waiters::default(),
         }));
         let (begun, wait) = once();
@@ -76,6 +79,11 @@ impl Session {
     /// From now on a lost connection stays lost.
     pub fn rest(&self) {
         self.0.resting.set(true);
+    }
+
+    /// A connection that is lost within `span` stays lost for the rest of it: two that have one client id would end each other's in turn.
+    pub fn yield_for(&self, span: Duration) {
+        self.0.quiet.set(Some(Instant::now() + span));
     }
 
     fn over(&self) -> bool {
@@ -195,7 +203,8 @@ impl Session {
                 }
             }
             if !self.over() {
-                time::timeout(pause.take(), self.0.changed.until(|| self.over())).await;
+                let quiet = self.0.quiet.take().map(|end| end.saturating_duration_since(Instant::now())).unwrap_or_default();
+                time::timeout(pause.take().max(quiet), self.0.changed.until(|| self.over())).await;
             }
         }
     }

@@ -126,9 +126,14 @@ impl Subscriber for JetStream {
     }
 
     async fn unsubscribe(&self, subscription: u64) -> Result<(), Error> {
-        // It stays in the table: a verdict that comes late is still good.
-        if let Some(subscription) = self.subscription(subscription) {
-            subscription.end().await;
+        let Some(ending) = self.subscription(subscription) else { return Ok(()) };
+        if ending.is_ended() {
+            // Said again: nothing is out any more.
+            self.subscriptions.borrow_mut().remove(&subscription);
+            ending.abandon().await;
+        } else {
+            // It stays in the table: verdicts on what is out still come.
+            ending.end().await;
         }
         Ok(())
     }

@@ -228,6 +228,10 @@ impl Subscription {
         Ok(())
     }
 
+    pub fn is_ended(&self) -> bool {
+        self.inbox.is_ended()
+    }
+
     /// Hears no more, gives back what waits here, and leaves the application a moment to answer what it has, so that a successor goes on
     /// behind it.
     pub async fn end(&self) {

@@ -189,9 +189,10 @@ impl Subscriptions {
         let others = self.all.borrow().values().any(|s| !s.inbox.is_ended());
         let session = self.session.borrow().clone();
         if let Some(session) = &session {
-            // A successor may take the client id over from here on.
-            if !others {
-                session.rest();
+            // In a swap a successor takes the client id over from here on.
+            match others {
+                true => session.yield_for(PATIENCE),
+                false => session.rest(),
             }
             session.unsubscribe(&subscription.filter, subscription.told).await;
         }

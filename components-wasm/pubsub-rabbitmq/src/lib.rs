@@ -16,6 +16,7 @@ use proa_sdk::pubsub::{
     publisher::Publisher,
     subscriber::{SubscribeRequest, Subscriber},
 };
+use hold::Held;
 use publish::Publishing;
 use settings::Settings;
 use std::cell::{Cell, RefCell};
@@ -30,6 +31,8 @@ struct RabbitMq {
     publishing: Publishing,
     subscriptions: RefCell<HashMap<u64, Rc<Subscription>>>,
     last: Cell<u64>,
+    /// Queues that wait for a successor's consumer.
+    held: RefCell<Vec<Held>>,
 }
 
 impl Component for RabbitMq {
@@ -38,14 +41,18 @@ impl Component for RabbitMq {
         let settings = Rc::new(settings);
         let client = Client::connect(dial, settings.reconnect_wait).await.map_err(InitError::Unavailable)?;
         let publishing = Publishing::new(client.clone(), settings.clone());
-        Ok(Self { client, settings, publishing, subscriptions: RefCell::default(), last: Cell::new(0) })
+        Ok(Self { client, settings, publishing, subscriptions: RefCell::default(), last: Cell::new(0), held: RefCell::default() })
     }
 
     async fn close(&self) {
         let all: Vec<_> = self.subscriptions.take().into_values().collect();
         for subscription in all {
-            subscription.abandon().await;
+            let held = subscription.abandon().await;
+            self.held.borrow_mut().extend(held);
         }
+        // A queue that lives by its consumers must have the successor's when the connection ends.
+        let held = self.held.take();
+        futures::future::join_all(held.iter().map(Held::handed_over)).await;
         self.client.close().await;
     }
 }
@@ -101,9 +108,17 @@ impl Subscriber for RabbitMq {
     }
 
     async fn unsubscribe(&self, subscription: u64) -> Result<(), Error> {
-        // It stays in the table: a verdict that comes late is still good.
-        if let Some(subscription) = self.subscription(subscription) {
-            subscription.end().await;
+        let Some(ending) = self.subscription(subscription) else { return Ok(()) };
+        if ending.is_ended() {
+            // Said again: nothing is out any more.
+            self.subscriptions.borrow_mut().remove(&subscription);
+            ending.abandon().await;
+        } else {
+            // It stays in the table: verdicts on what is out still come.
+            let held = ending.end().await;
+            let mut all = self.held.borrow_mut();
+            all.retain(|held| !held.is_over());
+            all.extend(held);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! What is read ahead is bounded by the prefetch count, which the host's window sets where the configuration does not. Messages that
 //! are neither settled nor given back when the connection ends are the broker's again.
 
-use crate::hold;
+use crate::hold::{self, Held};
 use crate::publish::failure;
 use crate::queue::Queue;
 use crate::settings::Settings;
@@ -163,16 +163,19 @@ impl Subscription {
         }
     }
 
+    pub fn is_ended(&self) -> bool {
+        self.inbox.is_ended()
+    }
+
     /// Takes no more, gives back what waits here, and leaves the application a moment to answer what it has, so that a successor goes on
     /// behind it. A queue that would go with its last consumer is kept until the successor is there.
-    pub async fn end(&self) {
+    pub async fn end(&self) -> Option<Held> {
         if self.inbox.is_ended() {
-            return;
+            return None;
         }
         let current = self.channel.borrow().clone();
-        if self.settings.delete_when_unused && !self.client.is_closed() {
-            hold::queue(&self.client, &self.queue).await;
-        }
+        let keep = self.settings.delete_when_unused && !self.client.is_closed();
+        let hold = if keep { hold::begin(&self.client, &self.queue.name).await } else { None };
         if let Some((channel, tag)) = &current {
             let cancelled = time::timeout(PATIENCE, channel.call(&Method::Cancel { tag: tag.clone() })).await;
             if !matches!(cancelled, Some(Ok(_))) {
@@ -183,15 +186,22 @@ impl Subscription {
         for tag in self.inbox.end().into_iter().rev() {
             let _ = self.tell(&Method::Nack { tag, multiple: false, requeue: true });
         }
+        let held = match hold {
+            Some(channel) => Some(hold::release(self.client.clone(), channel, &self.queue.name).await),
+            None => None,
+        };
         self.inbox.answered(PATIENCE).await;
+        held
     }
 
-    /// The instance ends: what is out goes back with the channel.
-    pub async fn abandon(&self) {
-        self.end().await;
+    /// Nobody will answer any more: what is out goes back with the channel.
+    pub async fn abandon(&self) -> Option<Held> {
+        let held = self.end().await;
+        self.inbox.abandon();
         let current = self.channel.borrow_mut().take();
         if let Some((channel, _)) = current {
             channel.close().await;
         }
+        held
     }
 }

@@ -44,6 +44,8 @@ mod pressure;
 #[allow(dead_code)]
 #[path = "shared/process.rs"]
 mod process;
+#[path = "delivery/queues.rs"]
+mod queues;
 #[path = "delivery/raw.rs"]
 mod raw;
 #[path = "delivery/redis.rs"]
