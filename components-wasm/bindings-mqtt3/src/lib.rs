@@ -5,14 +5,14 @@
 mod reading;
 mod settings;
 
-use broker_core::{Waiters, entry};
+use broker_core::{Turns, entry};
 use mqtt_core::{Publish, Session};
 use proa_sdk::bindings::{Error, Event, Metadata, Request, Response, Verdict, input::Input, output::Output};
 use proa_sdk::component::{Component, Config, InitError, health::Health};
 use proa_sdk::{log, time};
 use reading::Reading;
 use settings::Settings;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -24,26 +24,15 @@ const RETRIES: u32 = 3;
 struct Mqtt {
     settings: Rc<Settings>,
     publishing: RefCell<Option<Session>>,
-    /// One task connects at a time.
-    busy: Cell<bool>,
-    turn: Waiters,
+    connecting: Turns,
     reading: Rc<Reading>,
-}
-
-struct Turn<'a>(&'a Mqtt);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.busy.set(false);
-        self.0.turn.wake();
-    }
 }
 
 impl Component for Mqtt {
     async fn init(config: Config) -> Result<Self, InitError> {
         let settings = Rc::new(Settings::read(&config)?);
         let reading = Reading::new(settings.clone());
-        Ok(Self { settings, publishing: RefCell::default(), busy: Cell::new(false), turn: Waiters::default(), reading })
+        Ok(Self { settings, publishing: RefCell::default(), connecting: Turns::default(), reading })
     }
 
     async fn close(&self) {
@@ -64,8 +53,7 @@ impl Health for Mqtt {
 
 impl Mqtt {
     async fn publishing(&self) -> Result<Session, String> {
-        self.turn.until(|| !self.busy.replace(true)).await;
-        let _turn = Turn(self);
+        let _turn = self.connecting.next().await;
         let current = self.publishing.borrow().clone();
         if let Some(session) = current {
             return Ok(session);

@@ -15,5 +15,5 @@ pub use inbox::Inbox;
 pub use once::{Answer, Once, once};
 pub use pause::Pause;
 pub use ttl::{entry, ttl};
-pub use waiters::Waiters;
+pub use waiters::{Turn, Turns, Waiters};
 pub use wire::{Incoming, Outgoing};

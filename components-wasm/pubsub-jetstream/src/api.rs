@@ -4,7 +4,7 @@ use crate::client::Client;
 use proa_sdk::pubsub::Error;
 use proa_sdk::time;
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::time::{Duration, Instant};
 
 /// How long a request may take, reconnects included.
@@ -14,8 +14,6 @@ pub const LIMIT: Duration = Duration::from_secs(5);
 pub struct Failure {
     #[serde(default)]
     pub code: u32,
-    #[serde(default)]
-    pub err_code: u32,
     #[serde(default)]
     pub description: String,
 }
@@ -91,19 +89,29 @@ pub async fn stream_of(client: &Client, subject: &str) -> Result<String, Error> 
     name.ok_or_else(|| Error::NotFound("nats: no stream matches subject".into()))
 }
 
+/// Where a consumer is.
 #[derive(Deserialize, Default)]
-pub struct ConsumerConfig {
-    pub deliver_subject: Option<String>,
-    pub deliver_group: Option<String>,
+#[serde(default)]
+pub struct Delivered {
+    pub stream_seq: u64,
 }
 
 #[derive(Deserialize)]
 pub struct Consumer {
     pub name: String,
+    /// As the server has it.
     #[serde(default)]
-    pub config: ConsumerConfig,
+    pub config: Map<String, Value>,
     #[serde(default)]
     pub push_bound: bool,
+    #[serde(default)]
+    pub delivered: Delivered,
+}
+
+impl Consumer {
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.config.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
+    }
 }
 
 pub async fn consumer(client: &Client, stream: &str, name: &str) -> Result<Outcome<Consumer>, Error> {

@@ -10,8 +10,9 @@ mod settings;
 mod subscription;
 
 use api::Failure;
+use broker_core::Turns;
 use client::Client;
-use proa_sdk::component::{Component, Config, InitError, health::Health};
+use proa_sdk::component::{Component, Config, InitError, health::Health, snapshot::Snapshot};
 use proa_sdk::log;
 use proa_sdk::pubsub::{
     Error, Message, Metadata, PublishRequest, Verdict,
@@ -24,13 +25,22 @@ use settings::Settings;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use subscription::Subscription;
+
+/// For how long the place of a subscription that has ended is of use to a successor.
+const HANDOVER: Duration = Duration::from_secs(60);
 
 struct JetStream {
     client: Client,
     subscriptions: RefCell<HashMap<u64, Rc<Subscription>>>,
     last: Cell<u64>,
+    /// Two that subscribe at a time would both find no durable consumer, and make the same one.
+    subscribing: Turns,
+    /// Where the subscriptions of the generation before were.
+    inherited: RefCell<HashMap<String, u64>>,
+    /// Where those were that have ended, and when that was.
+    left: RefCell<HashMap<String, (u64, Instant)>>,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +58,8 @@ struct Event<'a> {
 impl Component for JetStream {
     async fn init(config: Config) -> Result<Self, InitError> {
         let client = Client::connect(Settings::read(&config)?).await.map_err(InitError::Unavailable)?;
-        Ok(Self { client, subscriptions: RefCell::default(), last: Cell::new(0) })
+        let (subscriptions, inherited, left) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Ok(Self { client, subscriptions, last: Cell::new(0), subscribing: Turns::default(), inherited, left })
     }
 
     async fn close(&self) {
@@ -106,7 +117,12 @@ impl BulkPublisher for JetStream {
 
 impl Subscriber for JetStream {
     async fn subscribe(&self, request: SubscribeRequest) -> Result<u64, Error> {
-        let subscription = Subscription::start(&self.client, request).await?;
+        let _turn = self.subscribing.next().await;
+        self.left.borrow_mut().remove(&request.topic);
+        let position = self.inherited.borrow().get(&request.topic).copied();
+        let topic = request.topic.clone();
+        let subscription = Subscription::start(&self.client, request, position).await?;
+        self.inherited.borrow_mut().remove(&topic);
         let number = self.last.get() + 1;
         self.last.set(number);
         self.subscriptions.borrow_mut().insert(number, subscription);
@@ -130,6 +146,9 @@ impl Subscriber for JetStream {
         if ending.is_ended() {
             // Said again: nothing is out any more.
             self.subscriptions.borrow_mut().remove(&subscription);
+            if let Some(position) = ending.position() {
+                self.left.borrow_mut().insert(ending.topic().to_owned(), (position, Instant::now()));
+            }
             ending.abandon().await;
         } else {
             // It stays in the table: verdicts on what is out still come.
@@ -139,7 +158,28 @@ impl Subscriber for JetStream {
     }
 }
 
+impl Snapshot for JetStream {
+    /// A consumer without a durable name goes with its subscription: its successor begins where this one was. One line a topic.
+    async fn save(&self) -> Result<Vec<u8>, String> {
+        if self.client.settings().durable.is_some() {
+            return Ok(Vec::new());
+        }
+        let mut places = self.inherited.take();
+        places.extend(self.left.borrow().iter().filter(|(_, (_, since))| since.elapsed() < HANDOVER).map(|(topic, (place, _))| (topic.clone(), *place)));
+        places.extend(self.subscriptions.borrow().values().filter_map(|s| Some((s.topic().to_owned(), s.position()?))));
+        Ok(places.iter().flat_map(|(topic, place)| format!("{place} {topic}\n").into_bytes()).collect())
+    }
+
+    async fn load(&self, data: Vec<u8>) -> Result<(), String> {
+        let text = String::from_utf8(data).map_err(|_| "not a snapshot of this component")?;
+        // Where one can go on from depends on nothing but the stream. A durable consumer knows its place.
+        let places = text.lines().filter_map(|line| line.split_once(' ')).filter_map(|(place, topic)| Some((topic.to_owned(), place.parse().ok()?)));
+        *self.inherited.borrow_mut() = places.collect();
+        Ok(())
+    }
+}
+
 proa_sdk::component! {
     manifest: "../manifest.json",
-    JetStream: pubsub::publisher, pubsub::bulk_publisher, pubsub::subscriber, component::health
+    JetStream: pubsub::publisher, pubsub::bulk_publisher, pubsub::subscriber, component::health, component::snapshot
 }

@@ -96,6 +96,13 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// How often the server hands a message out at most.
+    pub fn deliveries(&self) -> Option<u64> {
+        self.consumer.get("max_deliver").and_then(Value::as_u64)
+    }
+}
+
 fn policy(p: &Properties) -> Result<&'static str, InitError> {
     Ok(match p.get("deliverPolicy").unwrap_or("all") {
         "all" => "all",

@@ -11,7 +11,7 @@ use proa_sdk::pubsub::{Error, Message, Verdict, subscriber::SubscribeRequest};
 use proa_sdk::{log, time};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -26,13 +26,15 @@ pub struct Subscription {
     client: Client,
     topic: String,
     stream: String,
-    /// The consumer's name, and the subject that it sends to.
-    consumer: RefCell<(String, String)>,
+    /// The consumer's name.
+    consumer: RefCell<String>,
     sid: Cell<u64>,
     /// Messages by their number in the stream.
     inbox: Inbox<u64>,
-    /// Where to acknowledge each message that is not settled.
-    replies: RefCell<BTreeMap<u64, String>>,
+    /// Where to acknowledge each message that is not settled, and how often it was handed out.
+    replies: RefCell<BTreeMap<u64, (String, u32)>>,
+    /// Messages that were refused and have not come again.
+    owed: RefCell<BTreeSet<u64>>,
     /// The highest number seen.
     seen: Cell<u64>,
     overrun: Cell<bool>,
@@ -48,7 +50,8 @@ fn token(client: &Client, verdict: Verdict) -> String {
 }
 
 impl Subscription {
-    pub async fn start(client: &Client, request: SubscribeRequest) -> Result<Rc<Self>, Error> {
+    /// `position`: where a subscription without a durable name goes on, when it is the successor of another one.
+    pub async fn start(client: &Client, request: SubscribeRequest, position: Option<u64>) -> Result<Rc<Self>, Error> {
         let settings = client.settings();
         let stream = match &settings.stream {
             Some(name) => name.clone(),
@@ -63,11 +66,12 @@ impl Subscription {
             sid: Cell::new(0),
             inbox: Inbox::new(single),
             replies: RefCell::default(),
+            owed: RefCell::default(),
             seen: Cell::new(0),
             overrun: Cell::new(false),
         });
         let epoch = client.epoch();
-        let consumer = subscription.bind(None).await?;
+        let consumer = subscription.bind(position).await?;
         subscription.listen(consumer);
         let watched = subscription.clone();
         proa_sdk::spawn(async move { watched.watch(epoch).await });
@@ -76,25 +80,47 @@ impl Subscription {
 
     /// Finds the consumer, or makes it, from `start` on when that is given.
     async fn bind(&self, start: Option<u64>) -> Result<Consumer, Error> {
-        let settings = self.client.settings();
-        if let Some(name) = &settings.durable {
-            let begun = Instant::now();
-            loop {
-                match api::consumer(&self.client, &self.stream, name).await? {
-                    Ok(found) if found.push_bound && found.config.deliver_group.is_none() => {
-                        if begun.elapsed() > BOUND {
-                            return Err(Error::Unavailable("nats: consumer is already bound to a subscription".into()));
-                        }
-                        time::sleep(Duration::from_millis(50)).await;
-                    }
-                    Ok(found) => return Ok(found),
-                    Err(failure) if failure.is_not_found() => break,
-                    Err(failure) => return Err(failure.into_error()),
-                }
-            }
+        if let Some(name) = &self.client.settings().durable
+            && let Some(found) = self.durable(name).await?
+        {
+            return Ok(found);
         }
-        let made = api::create_consumer(&self.client, &self.stream, self.config(start)).await?;
-        made.map_err(Failure::into_error)
+        let made = api::create_consumer(&self.client, &self.stream, self.config(start)).await?.map_err(Failure::into_error)?;
+        self.seen.set(self.seen.get().max(made.delivered.stream_seq));
+        Ok(made)
+    }
+
+    /// The durable consumer, brought up to the configuration.
+    async fn durable(&self, name: &str) -> Result<Option<Consumer>, Error> {
+        let settings = self.client.settings();
+        let begun = Instant::now();
+        let found = loop {
+            match api::consumer(&self.client, &self.stream, name).await? {
+                Ok(found) if found.push_bound && found.text("deliver_group").is_none() => {
+                    if begun.elapsed() > BOUND {
+                        return Err(Error::Unavailable("nats: consumer is already bound to a subscription".into()));
+                    }
+                    time::sleep(Duration::from_millis(50)).await;
+                }
+                Ok(found) => break found,
+                Err(failure) if failure.is_not_found() => return Ok(None),
+                Err(failure) => return Err(failure.into_error()),
+            }
+        };
+        let other = found.text("filter_subject").is_some_and(|subject| subject != self.topic) || found.text("deliver_group") != settings.queue_group.as_deref();
+        let Some(subject) = found.text("deliver_subject").filter(|_| !other) else {
+            let stream = &self.stream;
+            return Err(Error::InvalidArgument(format!("nats: consumer name already in use: creating consumer {name:?} on stream {stream:?}")));
+        };
+        if settings.consumer.iter().all(|(field, value)| found.config.get(field) == Some(value)) {
+            return Ok(Some(found));
+        }
+        let mut config = self.config(None);
+        if let Some(config) = config.as_object_mut() {
+            config.insert("deliver_subject".into(), json!(subject));
+        }
+        // What cannot be changed, the server refuses, and says what it is.
+        api::create_consumer(&self.client, &self.stream, config).await?.map(Some).map_err(Failure::into_error)
     }
 
     fn config(&self, start: Option<u64>) -> Value {
@@ -117,15 +143,15 @@ impl Subscription {
     }
 
     fn listen(self: &Rc<Self>, consumer: Consumer) {
-        let subject = consumer.config.deliver_subject.unwrap_or_default();
-        *self.consumer.borrow_mut() = (consumer.name, subject.clone());
+        let (subject, group) = (consumer.text("deliver_subject").unwrap_or_default().to_owned(), consumer.text("deliver_group").map(str::to_owned));
+        *self.consumer.borrow_mut() = consumer.name;
         let weak = Rc::downgrade(self);
         let sink = Rc::new(move |message: Delivered| {
             if let Some(subscription) = weak.upgrade() {
                 subscription.take_in(message);
             }
         });
-        self.sid.set(self.client.listen(subject, consumer.config.deliver_group, sink));
+        self.sid.set(self.client.listen(subject, group, sink));
     }
 
     /// After each reconnect: is the consumer still there?
@@ -142,13 +168,11 @@ impl Subscription {
     }
 
     async fn look_again(self: &Rc<Self>) -> Result<(), Error> {
-        let name = self.consumer.borrow().0.clone();
+        let name = self.consumer.borrow().clone();
         match api::consumer(&self.client, &self.stream, &name).await? {
             Ok(_) => Ok(()),
             Err(failure) if failure.is_not_found() => {
-                // Right behind what is settled; what is still here or with the application would only come twice.
-                let lowest = self.inbox.unsettled().into_iter().min();
-                let start = (self.seen.get() > 0).then(|| lowest.unwrap_or(self.seen.get() + 1));
+                let start = self.position();
                 self.client.unlisten(self.sid.get());
                 log::warn(format!("jetstream: the server has lost the consumer of {}; it is made anew", self.topic));
                 let consumer = self.bind(start).await?;
@@ -157,6 +181,16 @@ impl Subscription {
             }
             Err(failure) => Err(failure.into_error()),
         }
+    }
+
+    /// Right behind what is settled without a gap; none when nothing was seen.
+    pub fn position(&self) -> Option<u64> {
+        let lowest = self.inbox.unsettled().into_iter().chain(self.owed.borrow().first().copied()).min();
+        (self.seen.get() > 0).then(|| lowest.unwrap_or(self.seen.get() + 1))
+    }
+
+    pub fn topic(&self) -> &str {
+        &self.topic
     }
 
     fn take_in(&self, message: Delivered) {
@@ -180,7 +214,8 @@ impl Subscription {
             return;
         }
         self.seen.set(self.seen.get().max(place.sequence));
-        let known = self.replies.borrow_mut().insert(place.sequence, reply).is_some();
+        self.owed.borrow_mut().remove(&place.sequence);
+        let known = self.replies.borrow_mut().insert(place.sequence, (reply, place.delivered)).is_some();
         // The server's patience ended while the message waits here or is with the application: that one counts.
         if known && self.inbox.holds(&place.sequence) {
             return;
@@ -211,7 +246,10 @@ impl Subscription {
     /// The answer to one message. A connection that is away is waited for a while; an acknowledgement that is lost in spite of that makes the
     /// server send the message again.
     async fn answer(&self, sequence: u64, token: &str) -> Result<(), Error> {
-        let Some(reply) = self.replies.borrow_mut().remove(&sequence) else { return Ok(()) };
+        let Some((reply, delivered)) = self.replies.borrow_mut().remove(&sequence) else { return Ok(()) };
+        if token.starts_with("-NAK") && self.client.settings().deliveries().is_none_or(|most| u64::from(delivered) < most) {
+            self.owed.borrow_mut().insert(sequence);
+        }
         if !self.client.settings().acks || self.client.send(&reply, token.as_bytes()).is_ok() {
             return Ok(());
         }
@@ -249,7 +287,7 @@ impl Subscription {
         self.end().await;
         self.give_back(self.inbox.abandon()).await;
         if self.client.settings().durable.is_none() {
-            let (name, _) = self.consumer.borrow().clone();
+            let name = self.consumer.borrow().clone();
             let _ = time::timeout(Duration::from_secs(1), api::delete_consumer(&self.client, &self.stream, &name)).await;
         }
     }

@@ -4,7 +4,7 @@
 //! again from here, after a pause, unacknowledged until it is done.
 
 use crate::settings::Settings;
-use broker_core::Inbox;
+use broker_core::{Inbox, Turns};
 use mqtt_core::{Lost, Publish, Session, matches};
 use proa_sdk::pubsub::{Error, Message, Verdict};
 use proa_sdk::{log, time};
@@ -50,8 +50,7 @@ pub struct Subscriptions {
     /// Messages of a session that was there before its subscriptions were stated here.
     early: RefCell<Vec<Rc<Key>>>,
     last: Cell<u64>,
-    busy: Cell<bool>,
-    turn: broker_core::Waiters,
+    turns: Turns,
 }
 
 fn message(key: &Key) -> Message {
@@ -70,7 +69,7 @@ fn message(key: &Key) -> Message {
 impl Subscriptions {
     pub fn new(settings: Rc<Settings>) -> Rc<Self> {
         let (session, all, early) = (RefCell::default(), RefCell::default(), RefCell::default());
-        Rc::new(Self { settings, session, all, early, last: Cell::new(0), busy: Cell::new(false), turn: broker_core::Waiters::default() })
+        Rc::new(Self { settings, session, all, early, last: Cell::new(0), turns: Turns::default() })
     }
 
     pub fn get(&self, number: u64) -> Option<Rc<Subscription>> {
@@ -98,11 +97,8 @@ impl Subscriptions {
         if filter.is_empty() {
             return Err(Error::InvalidArgument("topic name is empty".into()));
         }
-        self.turn.until(|| !self.busy.replace(true)).await;
-        let outcome = self.add_in_turn(filter, told).await;
-        self.busy.set(false);
-        self.turn.wake();
-        outcome
+        let _turn = self.turns.next().await;
+        self.add_in_turn(filter, told).await
     }
 
     async fn add_in_turn(self: &Rc<Self>, filter: &str, told: bool) -> Result<u64, Error> {

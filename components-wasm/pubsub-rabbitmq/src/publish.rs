@@ -2,10 +2,10 @@
 
 use crate::settings::Settings;
 use amqp_core::{Channel, Client, Failure, Method, Properties};
-use broker_core::{entry, ttl};
+use broker_core::{Turns, entry, ttl};
 use proa_sdk::log;
 use proa_sdk::pubsub::{Error, Metadata};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,17 +21,7 @@ pub struct Publishing {
     channel: RefCell<Option<Channel>>,
     declared: RefCell<HashSet<String>>,
     /// Only one task opens a channel or declares an exchange at a time, and in turn.
-    busy: Cell<bool>,
-    turn: broker_core::Waiters,
-}
-
-struct Turn<'a>(&'a Publishing);
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        self.0.busy.set(false);
-        self.0.turn.wake();
-    }
+    turns: Turns,
 }
 
 /// What is told to the caller.
@@ -54,7 +44,7 @@ pub async fn declare_exchange(channel: &Channel, settings: &Settings, name: &str
 impl Publishing {
     pub fn new(client: Client, settings: Rc<Settings>) -> Self {
         let (channel, declared) = (RefCell::default(), RefCell::default());
-        Self { client, settings, channel, declared, busy: Cell::new(false), turn: broker_core::Waiters::default() }
+        Self { client, settings, channel, declared, turns: Turns::default() }
     }
 
     /// The channel, with the exchange on it.
@@ -66,8 +56,7 @@ impl Publishing {
         if let Some(channel) = there(self) {
             return Ok(channel);
         }
-        self.turn.until(|| !self.busy.replace(true)).await;
-        let _turn = Turn(self);
+        let _turn = self.turns.next().await;
         if let Some(channel) = there(self) {
             return Ok(channel);
         }

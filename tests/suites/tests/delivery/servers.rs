@@ -1,4 +1,4 @@
-//! RabbitMQ and NATS: what each keeps, and what its metadata promise.
+//! RabbitMQ, NATS and Mosquitto: what each keeps, and what the metadata of its component promise.
 
 use std::time::Duration;
 
@@ -9,33 +9,61 @@ use serde_json::{Value, json};
 enum Kind {
     Rabbit,
     Nats,
+    Mosquitto,
 }
 
-async fn server(kind: Kind) -> BrokerServer {
-    match kind {
-        Kind::Rabbit => BrokerServer::rabbitmq().await,
-        Kind::Nats => {
-            let server = BrokerServer::nats().await;
-            server.stream("all", &["orders", "dead"]).await;
-            server
-        }
+/// RabbitMQ starts slowly: cases that do not restart it have a part of a server that others use too.
+struct Place {
+    url: String,
+    server: Option<BrokerServer>,
+}
+
+impl Place {
+    async fn restart(&mut self) {
+        self.server.as_mut().expect("a server of one's own").restart().await;
     }
 }
 
-fn broker(kind: Kind, server: &BrokerServer, more: &[(&str, &str)]) -> String {
-    let url = server.url();
+async fn server(kind: Kind) -> Place {
+    if kind == Kind::Rabbit {
+        return Place { url: BrokerServer::rabbitmq_vhost().await, server: None };
+    }
+    own_server(kind).await
+}
+
+async fn own_server(kind: Kind) -> Place {
+    let server = match kind {
+        Kind::Rabbit => BrokerServer::rabbitmq().await,
+        Kind::Nats => {
+            let server = BrokerServer::nats().await;
+            server.stream("all", &["orders"]).await;
+            server
+        }
+        Kind::Mosquitto => BrokerServer::mosquitto().await,
+    };
+    Place { url: server.url(), server: Some(server) }
+}
+
+fn broker(kind: Kind, server: &Place, more: &[(&str, &str)]) -> String {
+    let url = &server.url;
     let mut metadata: Vec<(&str, &str)> = match kind {
         Kind::Rabbit => vec![
-            ("connectionString", &url),
+            ("connectionString", url),
             ("publisherConfirm", "true"),
             ("deletedWhenUnused", "false"),
             ("deliveryMode", "2"),
             ("reconnectWaitSeconds", "1"),
         ],
-        Kind::Nats => vec![("natsURL", &url), ("durableName", "orders"), ("ackWait", "2s")],
+        Kind::Nats => vec![("natsURL", url), ("durableName", "orders"), ("ackWait", "2s")],
+        Kind::Mosquitto => vec![("url", url)],
     };
     metadata.extend_from_slice(more);
-    component("broker", if kind == Kind::Rabbit { "pubsub.rabbitmq" } else { "pubsub.jetstream" }, &metadata)
+    let name = match kind {
+        Kind::Rabbit => "pubsub.rabbitmq",
+        Kind::Nats => "pubsub.jetstream",
+        Kind::Mosquitto => "pubsub.mqtt3",
+    };
+    component("broker", name, &metadata)
 }
 
 fn with_app(resource: String, app: &App) -> SidecarBuilder {
@@ -77,7 +105,7 @@ async fn published_singly_and_in_bulk(kind: Kind) {
 
 /// The broker is restarted while the application holds events and more are waiting: none is lost.
 async fn survives_a_restart_of_the_broker(kind: Kind) {
-    let mut server = server(kind).await;
+    let mut server = own_server(kind).await;
     let app = App::start().await;
     app.answer("/events", Answer::ok().after(Duration::from_millis(100)));
     let sidecar = with_app(broker(kind, &server, &[]), &app).start().await;
@@ -94,21 +122,64 @@ async fn survives_a_restart_of_the_broker(kind: Kind) {
     all(&app, 0..40).await;
 }
 
+/// What was published while no sidecar reads comes to the next one, and so does what a killed one had.
+async fn events_wait_for_a_sidecar(kind: Kind) {
+    let server = server(kind).await;
+    let slow = App::start().await;
+    slow.answer("/events", Answer::ok().after(Duration::from_secs(30)));
+    let more: &[(&str, &str)] = if kind == Kind::Rabbit { &[("requeueInFailure", "true")] } else { &[] };
+    let first = with_app(broker(kind, &server, more), &slow).start().await;
+    first.wait_for_subscriptions(1).await;
+    first.api(Wire::Http).await.publish("broker", "orders", "0", "application/json", &[]).await.expect("publish");
+    slow.wait_for("/events", 1).await;
+    first.signal(libc::SIGKILL);
+    drop(first);
+    let publisher = Sidecar::builder().app_id("publisher").resource(broker(kind, &server, more)).start().await;
+    publisher.api(Wire::Grpc).await.publish("broker", "orders", "1", "application/json", &[]).await.expect("publish");
+    let app = App::start().await;
+    app.answer("/events", Answer::ok());
+    let _second = with_app(broker(kind, &server, more), &app).start().await;
+    all(&app, 0..2).await;
+}
+
+/// An event that the application refuses is handed out again by the broker, or by the component in its stead.
+async fn a_refused_event_comes_again(kind: Kind) {
+    let server = server(kind).await;
+    let app = App::start().await;
+    app.answers("/events", vec![Answer::verdict("RETRY"), Answer::status(500), Answer::ok()]);
+    let more: &[(&str, &str)] = if kind == Kind::Rabbit { &[("requeueInFailure", "true")] } else { &[] };
+    let sidecar = with_app(broker(kind, &server, more), &app).start().await;
+    sidecar.wait_for_subscriptions(1).await;
+    sidecar.api(Wire::Http).await.publish("broker", "orders", "7", "application/json", &[]).await.expect("publish");
+    app.wait_for("/events", 3).await;
+    stays("not after its success", Duration::from_millis(500), || numbers(&app, "/events") == [7, 7, 7]).await;
+}
+
 macro_rules! cases {
     ($($module:ident $kind:ident),*) => {
         $(mod $module {
+            use super::Kind;
+
             #[tokio::test]
             async fn published_singly_and_in_bulk() {
-                super::published_singly_and_in_bulk(super::Kind::$kind).await;
+                super::published_singly_and_in_bulk(Kind::$kind).await;
             }
             #[tokio::test]
             async fn survives_a_restart_of_the_broker() {
-                super::survives_a_restart_of_the_broker(super::Kind::$kind).await;
+                super::survives_a_restart_of_the_broker(Kind::$kind).await;
+            }
+            #[tokio::test]
+            async fn events_wait_for_a_sidecar() {
+                super::events_wait_for_a_sidecar(Kind::$kind).await;
+            }
+            #[tokio::test]
+            async fn a_refused_event_comes_again() {
+                super::a_refused_event_comes_again(Kind::$kind).await;
             }
         })*
     };
 }
-cases!(rabbitmq Rabbit, jetstream Nats);
+cases!(rabbitmq Rabbit, jetstream Nats, mqtt3 Mosquitto);
 
 /// An event that has expired before anybody read it is gone; one that lives is not.
 #[tokio::test]
@@ -150,4 +221,40 @@ async fn rabbitmq_keeps_dead_letters() {
     api.publish("broker", "orders", "7", "application/json", &[]).await.expect("publish");
     app.wait_for("/dead", 1).await;
     assert_eq!(numbers(&app, "/dead"), [7]);
+}
+
+/// Two subscriptions cannot share a durable consumer, and the second one says so.
+#[tokio::test]
+async fn jetstream_refuses_a_durable_name_that_is_another_topics() {
+    let server = BrokerServer::nats().await;
+    server.stream("all", &["orders", "others"]).await;
+    let app = App::start().await;
+    app.subscribe(json!([
+        {"pubsubname": "broker", "topic": "orders", "route": "/events"},
+        {"pubsubname": "broker", "topic": "others", "route": "/events"},
+    ]));
+    let resource = component("broker", "pubsub.jetstream", &[("natsURL", &server.url()), ("durableName", "one")]);
+    let sidecar = Sidecar::builder().resource(resource).app(&app).start().await;
+    sidecar.logs_contain("consumer name already in use").await;
+}
+
+/// An address that nobody listens on is a failed start that names the component; a field that is wrong is named.
+#[tokio::test]
+async fn what_is_wrong_is_named() {
+    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+        ("pubsub.rabbitmq", &[("connectionString", "amqp://127.0.0.1:1")], "Failed to init component broker (pubsub.rabbitmq/v1)"),
+        ("pubsub.rabbitmq", &[("connectionString", "amqp://127.0.0.1:1"), ("exchangeKind", "square")], "exchangeKind"),
+        ("pubsub.rabbitmq", &[("connectionString", "amqp://127.0.0.1:1"), ("protocol", "amqps")], "protocol does not match"),
+        ("pubsub.rabbitmq", &[("connectionString", "amqp://127.0.0.1:1"), ("saslExternal", "true")], "saslExternal"),
+        ("pubsub.jetstream", &[("natsURL", "nats://127.0.0.1:1")], "Failed to init component broker (pubsub.jetstream/v1)"),
+        ("pubsub.jetstream", &[("natsURL", "nats://127.0.0.1:1"), ("jwt", "x")], "missing seed key"),
+        ("pubsub.jetstream", &[("natsURL", "nats://127.0.0.1:1"), ("deliverPolicy", "some")], "deliver"),
+        ("pubsub.mqtt3", &[("url", "mqtt://127.0.0.1:1")], "Failed to init component broker (pubsub.mqtt3/v1)"),
+        ("pubsub.mqtt3", &[("url", "mqtt://127.0.0.1:1"), ("qos", "8")], "qos"),
+        ("pubsub.mqtt3", &[("url", "mqtts://127.0.0.1:1"), ("caCert", "no PEM")], "caCert"),
+    ];
+    for (kind, metadata, said) in cases {
+        let stopped = Sidecar::builder().resource(component("broker", kind, metadata)).start_failing().await;
+        assert!(stopped.logs.contain(said), "{kind} {metadata:?} does not say {said:?}:\n{}", stopped.logs.text());
+    }
 }
