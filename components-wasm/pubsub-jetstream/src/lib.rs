@@ -165,7 +165,9 @@ impl Snapshot for JetStream {
             return Ok(Vec::new());
         }
         let mut places = self.inherited.take();
-        places.extend(self.left.borrow().iter().filter(|(_, (_, since))| since.elapsed() < HANDOVER).map(|(topic, (place, _))| (topic.clone(), *place)));
+        places.extend(
+            self.left.borrow().iter().filter(|(_, (_, since))| since.elapsed() < HANDOVER).map(|(topic, (place, _))| (topic.clone(), *place)),
+        );
         places.extend(self.subscriptions.borrow().values().filter_map(|s| Some((s.topic().to_owned(), s.position()?))));
         Ok(places.iter().flat_map(|(topic, place)| format!("{place} {topic}\n").into_bytes()).collect())
     }

@@ -107,7 +107,8 @@ impl Subscription {
                 Err(failure) => return Err(failure.into_error()),
             }
         };
-        let other = found.text("filter_subject").is_some_and(|subject| subject != self.topic) || found.text("deliver_group") != settings.queue_group.as_deref();
+        let other = found.text("filter_subject").is_some_and(|subject| subject != self.topic)
+            || found.text("deliver_group") != settings.queue_group.as_deref();
         let Some(subject) = found.text("deliver_subject").filter(|_| !other) else {
             let stream = &self.stream;
             return Err(Error::InvalidArgument(format!("nats: consumer name already in use: creating consumer {name:?} on stream {stream:?}")));

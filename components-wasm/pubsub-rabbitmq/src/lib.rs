@@ -9,6 +9,7 @@ mod settings;
 mod subscription;
 
 use amqp_core::Client;
+use hold::Held;
 use proa_sdk::component::{Component, Config, InitError, health::Health};
 use proa_sdk::pubsub::{
     Error, Message, Metadata, PublishRequest, Verdict,
@@ -16,7 +17,6 @@ use proa_sdk::pubsub::{
     publisher::Publisher,
     subscriber::{SubscribeRequest, Subscriber},
 };
-use hold::Held;
 use publish::Publishing;
 use settings::Settings;
 use std::cell::{Cell, RefCell};

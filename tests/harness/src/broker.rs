@@ -140,7 +140,8 @@ impl BrokerServer {
                 .collect::<Vec<_>>(),
         });
         std::fs::write(self.file("definitions.json"), definitions.to_string()).expect("definitions");
-        std::fs::write(self.file("rabbitmq.conf"), format!("load_definitions = {}\n", self.file("definitions.json").display())).expect("configuration");
+        std::fs::write(self.file("rabbitmq.conf"), format!("load_definitions = {}\n", self.file("definitions.json").display()))
+            .expect("configuration");
         let mut command = Command::new("sh");
         command.args(["-c", RABBIT]);
         command.env("RABBITMQ_NODENAME", format!("proa{}@localhost", self.port)).env("RABBITMQ_CONFIG_FILE", self.file("rabbitmq.conf"));

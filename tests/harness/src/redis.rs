@@ -72,7 +72,8 @@ impl RedisBuilder {
         if self.tls {
             make_certificate(&home).await;
         }
-        let mut redis = Redis { home, port, password: self.password, tls: self.tls, durable: self.durable, sentinel_port: None, server: None, _sentinel: None };
+        let mut redis =
+            Redis { home, port, password: self.password, tls: self.tls, durable: self.durable, sentinel_port: None, server: None, _sentinel: None };
         redis.resume().await;
         if self.sentinel {
             redis.start_sentinel().await;

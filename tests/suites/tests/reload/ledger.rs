@@ -5,7 +5,7 @@
 //! `.wasm` are swapped, a field is changed, and the broker is restarted. None may be missing. What came twice, and what came late, is
 //! counted and printed with its reason.
 //!
-//! `PROA_LEDGER` says how many messages (default 2000), `PROA_LEDGER_BLOWS` how many disturbances (default 6), `PROA_LEDGER_RESTARTS` how many
+//! `PROA_LEDGER` says how many messages (default 1000), `PROA_LEDGER_BLOWS` how many disturbances (default 4), `PROA_LEDGER_RESTARTS` how many
 //! restarts of the broker (default 1), `PROA_LEDGER_SEED` repeats an order. The full run:
 //! `PROA_LEDGER=50000 PROA_LEDGER_BLOWS=30 PROA_LEDGER_RESTARTS=3 cargo test --release -p proa-suites --test reload ledger:: -- --nocapture --test-threads 1`
 
@@ -72,7 +72,7 @@ async fn ledger(kind: Kind) {
         return;
     }
     let (messages, blows, restarts) =
-        (number("PROA_LEDGER").unwrap_or(2000), number("PROA_LEDGER_BLOWS").unwrap_or(6), number("PROA_LEDGER_RESTARTS").unwrap_or(1));
+        (number("PROA_LEDGER").unwrap_or(1000), number("PROA_LEDGER_BLOWS").unwrap_or(4), number("PROA_LEDGER_RESTARTS").unwrap_or(1));
     let mut dice = Dice::new();
     let plan = plan(blows, restarts, &mut dice);
     let each = (messages / LANES) as u64;
