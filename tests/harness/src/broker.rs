@@ -5,6 +5,7 @@
 //! (`scripts/setup.sh test` installs them).
 
 mod shared;
+mod tls;
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -12,6 +13,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
+
+pub use tls::Certificates;
 
 use crate::ports::free_port;
 use crate::wait::until;
@@ -33,6 +36,8 @@ pub struct BrokerServer {
     third: u16,
     /// RabbitMQ's virtual hosts beside the default one, Mosquitto's unacknowledged messages.
     limit: usize,
+    /// The port where a certificate is asked for.
+    encrypted: Option<u16>,
     server: Option<Child>,
 }
 
@@ -84,9 +89,20 @@ impl BrokerServer {
 
     async fn start(kind: Kind, limit: usize) -> Self {
         let home = tempfile::tempdir().expect("temporary folder");
-        let mut broker = Self { kind, home, port: free_port(), second: free_port(), third: free_port(), limit, server: None };
+        let mut broker = Self { kind, home, port: free_port(), second: free_port(), third: free_port(), limit, encrypted: None, server: None };
         broker.resume().await;
         broker
+    }
+
+    /// Adds a port to RabbitMQ or Mosquitto that is reached by TLS, with a certificate only, and gives its URL.
+    pub async fn encrypt(&mut self) -> (String, Certificates) {
+        self.stop().await;
+        let (home, port) = (self.home.path().to_owned(), free_port());
+        tokio::task::spawn_blocking(move || Certificates::make(&home)).await.expect("certificates");
+        self.encrypted = Some(port);
+        self.resume().await;
+        let scheme = if self.kind == Kind::Rabbit { "amqps://guest:guest@" } else { "mqtts://" };
+        (format!("{scheme}localhost:{port}"), Certificates::read(self.home.path()))
     }
 
     /// As the component's metadata want it.
@@ -117,11 +133,16 @@ impl BrokerServer {
             }
             Kind::Mosquitto => {
                 let home = self.home.path().display();
-                let text = format!(
+                let mut text = format!(
                     "user root\nlistener {} 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location {home}/\nautosave_interval 1\n\
                      autosave_on_changes true\nmax_queued_messages 0\nmax_inflight_messages {}\n",
                     self.port, self.limit
                 );
+                if let Some(port) = self.encrypted {
+                    text += &format!(
+                        "listener {port} 127.0.0.1\ncafile {home}/ca.crt\ncertfile {home}/leaf.crt\nkeyfile {home}/leaf.key\nrequire_certificate true\n"
+                    );
+                }
                 std::fs::write(self.file("mosquitto.conf"), text).expect("configuration");
                 let mut command = Command::new("mosquitto");
                 command.arg("-c").arg(self.file("mosquitto.conf"));

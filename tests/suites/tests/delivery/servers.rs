@@ -155,6 +155,24 @@ async fn a_refused_event_comes_again(kind: Kind) {
     stays("not after its success", Duration::from_millis(500), || numbers(&app, "/events") == [7, 7, 7]).await;
 }
 
+/// The three fields of certificates: without the authority's, or without one's own, there is no connection.
+async fn reached_by_tls(kind: Kind) {
+    let mut server = if kind == Kind::Rabbit { BrokerServer::rabbitmq().await } else { BrokerServer::mosquitto().await };
+    let (url, pem) = server.encrypt().await;
+    let place = Place { url, server: Some(server) };
+    let app = App::start().await;
+    app.answer("/events", Answer::ok());
+    let (ca, own) = (("caCert", pem.ca.as_str()), [("clientCert", pem.certificate.as_str()), ("clientKey", pem.key.as_str())]);
+    let sidecar = with_app(broker(kind, &place, &[&[ca], &own[..]].concat()), &app).start().await;
+    sidecar.wait_for_subscriptions(1).await;
+    sidecar.api(Wire::Http).await.publish("broker", "orders", "0", "application/json", &[]).await.expect("publish");
+    all(&app, 0..1).await;
+    for missing in [&[ca][..], &own[..]] {
+        let stopped = with_app(broker(kind, &place, missing), &app).start_failing().await;
+        assert!(stopped.logs.contain("Failed to init component broker"), "{}", stopped.logs.text());
+    }
+}
+
 macro_rules! cases {
     ($($module:ident $kind:ident),*) => {
         $(mod $module {
@@ -257,4 +275,14 @@ async fn what_is_wrong_is_named() {
         let stopped = Sidecar::builder().resource(component("broker", kind, metadata)).start_failing().await;
         assert!(stopped.logs.contain(said), "{kind} {metadata:?} does not say {said:?}:\n{}", stopped.logs.text());
     }
+}
+
+#[tokio::test]
+async fn rabbitmq_is_reached_by_tls() {
+    reached_by_tls(Kind::Rabbit).await;
+}
+
+#[tokio::test]
+async fn mqtt3_is_reached_by_tls() {
+    reached_by_tls(Kind::Mosquitto).await;
 }

@@ -31,8 +31,8 @@ use publishers::Publishers;
 const LANES: usize = 8;
 const PUBLISHERS: usize = 4;
 
-/// How long what is on its way may take in the end.
-const ARRIVAL: Duration = Duration::from_secs(90);
+/// How long nothing may arrive in the end before what is missing counts as lost.
+const QUIET: Duration = Duration::from_secs(60);
 /// How long the next disturbance may be waited for.
 const STALLED: Duration = Duration::from_secs(180);
 
@@ -105,10 +105,7 @@ async fn ledger(kind: Kind) {
     }
     let repeated = publishers.finish().await;
     let published = begun.elapsed();
-    let deadline = Instant::now() + ARRIVAL;
-    while book.sum(each).missing > 0 && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    book.complete(each, QUIET).await;
     let sum = book.sum(each);
     let times = |blow: Blow| plan.iter().filter(|b| **b == blow).count();
     println!(

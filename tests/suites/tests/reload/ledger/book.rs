@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use super::LANES;
 
@@ -32,6 +33,22 @@ impl Book {
             sum.missing += each - seen.iter().filter(|n| **n < each).count() as u64;
         }
         sum
+    }
+
+    /// Waits until everything is there, or nothing has come for so long.
+    pub async fn complete(&self, each: u64, quiet: Duration) {
+        let (mut seen, mut since) = (0, Instant::now());
+        loop {
+            let entries: usize = self.lanes.lock().expect("lanes").iter().map(Vec::len).sum();
+            if entries != seen {
+                (seen, since) = (entries, Instant::now());
+            }
+            let enough = entries as u64 >= each * LANES as u64;
+            if (enough && self.sum(each).missing == 0) || since.elapsed() > quiet {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// The first of those that are missing, as (lane, number).
