@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// How long a message that is with the application may hold up the end of the subscription.
+/// How long an acknowledgement waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Without acknowledgements nothing else bounds what the server sends: what comes beyond is lost, as with every client.
 const UNACKNOWLEDGED: usize = 65_536;
@@ -94,21 +94,22 @@ impl Subscription {
     async fn durable(&self, name: &str) -> Result<Option<Consumer>, Error> {
         let settings = self.client.settings();
         let begun = Instant::now();
-        let found = loop {
-            match api::consumer(&self.client, &self.stream, name).await? {
-                Ok(found) if found.push_bound && found.text("deliver_group").is_none() => {
-                    if begun.elapsed() > BOUND {
-                        return Err(Error::Unavailable("nats: consumer is already bound to a subscription".into()));
-                    }
-                    time::sleep(Duration::from_millis(50)).await;
-                }
-                Ok(found) => break found,
+        let (found, other) = loop {
+            let found = match api::consumer(&self.client, &self.stream, name).await? {
+                Ok(found) => found,
                 Err(failure) if failure.is_not_found() => return Ok(None),
                 Err(failure) => return Err(failure.into_error()),
+            };
+            let other = found.text("filter_subject").is_some_and(|subject| subject != self.topic)
+                || found.text("deliver_group") != settings.queue_group.as_deref();
+            if other || !found.push_bound || settings.queue_group.is_some() {
+                break (found, other);
             }
+            if begun.elapsed() > BOUND {
+                return Err(Error::Unavailable("nats: consumer is already bound to a subscription".into()));
+            }
+            time::sleep(Duration::from_millis(50)).await;
         };
-        let other = found.text("filter_subject").is_some_and(|subject| subject != self.topic)
-            || found.text("deliver_group") != settings.queue_group.as_deref();
         let Some(subject) = found.text("deliver_subject").filter(|_| !other) else {
             let stream = &self.stream;
             return Err(Error::InvalidArgument(format!("nats: consumer name already in use: creating consumer {name:?} on stream {stream:?}")));
@@ -271,8 +272,7 @@ impl Subscription {
         self.inbox.is_ended()
     }
 
-    /// Hears no more, gives back what waits here, and leaves the application a moment to answer what it has, so that a successor goes on
-    /// behind it.
+    /// Hears no more, and gives back what waits here. Verdicts on what the application has still come: the host waits for them.
     pub async fn end(&self) {
         if self.inbox.is_ended() {
             return;
@@ -280,7 +280,6 @@ impl Subscription {
         let waiting = self.inbox.end();
         self.client.unlisten(self.sid.get());
         self.give_back(waiting).await;
-        self.inbox.answered(PATIENCE).await;
     }
 
     /// The instance ends: nobody will answer what is out.

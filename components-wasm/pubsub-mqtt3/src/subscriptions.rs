@@ -13,8 +13,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long a message that is with the application may hold up the end of the subscription.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long messages that are with the application may hold up a successor, which takes the session away: what is not acknowledged by then
+/// comes twice. What the host has received and not handed on cannot be answered before this ends, so it is short.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a connection that a successor has ended is not made again.
+const YIELD: Duration = Duration::from_secs(5);
 /// How long a refused message rests.
 const REST: Duration = Duration::from_secs(1);
 /// Messages that nobody acknowledges (QoS 0) may wait here.
@@ -187,13 +190,13 @@ impl Subscriptions {
         if let Some(session) = &session {
             // In a swap a successor takes the client id over from here on.
             match others {
-                true => session.yield_for(PATIENCE),
+                true => session.yield_for(YIELD),
                 false => session.rest(),
             }
             session.unsubscribe(&subscription.filter, subscription.told).await;
         }
-        subscription.inbox.answered(PATIENCE).await;
         if !others {
+            subscription.inbox.answered(PATIENCE).await;
             self.close().await;
         }
     }

@@ -15,8 +15,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How long a message that is with the application may hold up the end of the subscription.
+/// How long the server may take to cancel a consumer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the message that is with the application may hold up a successor where one goes at a time. What the host has received and not
+/// handed on cannot be answered before this ends, so it is short.
+const IN_ORDER: Duration = Duration::from_millis(500);
 
 pub struct Subscription {
     client: Client,
@@ -167,8 +170,7 @@ impl Subscription {
         self.inbox.is_ended()
     }
 
-    /// Takes no more, gives back what waits here, and leaves the application a moment to answer what it has, so that a successor goes on
-    /// behind it. A queue that would go with its last consumer is kept until the successor is there.
+    /// Takes no more, and gives back what waits here. Verdicts on what the application has still come, and count. A queue that would go with its last consumer is kept until the successor is there.
     pub async fn end(&self) -> Option<Held> {
         if self.inbox.is_ended() {
             return None;
@@ -190,7 +192,9 @@ impl Subscription {
             Some(channel) => Some(hold::release(self.client.clone(), channel, &self.queue.name).await),
             None => None,
         };
-        self.inbox.answered(PATIENCE).await;
+        if self.settings.single {
+            self.inbox.answered(IN_ORDER).await;
+        }
         held
     }
 

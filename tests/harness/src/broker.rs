@@ -199,6 +199,9 @@ impl BrokerServer {
             if self.kind != Kind::Rabbit {
                 return Some(());
             }
+            if let Some(port) = self.encrypted {
+                tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+            }
             // The port is open before the server is there.
             stream.write_all(b"AMQP\0\0\x09\x01").await.ok()?;
             tokio::time::timeout(Duration::from_secs(2), stream.read_u8()).await.ok()?.ok().map(|_| ())
