@@ -41,11 +41,11 @@ pub struct BrokerServer {
     server: Option<Child>,
 }
 
-/// Runs a server until it ends or this process does: then nobody holds the other end of its input any more.
+/// Runs a server until it ends or this process does: then nobody holds the other end of its input any more, and its folder goes too.
 const GUARD: &str = r#"exec 3<&0
 trap : TERM
 "$@" </dev/null & server=$!
-(trap '' TERM; read -r _ <&3; kill -KILL 0) &
+(trap '' TERM; read -r _ <&3; kill -KILL "$server"; rm -rf -- "$BROKER_HOME"; kill -KILL 0) &
 while kill -0 "$server" 2>/dev/null; do wait "$server"; done
 kill -KILL 0"#;
 
@@ -161,8 +161,15 @@ impl BrokerServer {
                 .collect::<Vec<_>>(),
         });
         std::fs::write(self.file("definitions.json"), definitions.to_string()).expect("definitions");
-        std::fs::write(self.file("rabbitmq.conf"), format!("load_definitions = {}\n", self.file("definitions.json").display()))
-            .expect("configuration");
+        let home = self.home.path().display();
+        let mut text = format!("load_definitions = {home}/definitions.json\n");
+        if let Some(port) = self.encrypted {
+            text += &format!(
+                "listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.cacertfile = {home}/ca.crt\nssl_options.certfile = {home}/leaf.crt\n\
+                 ssl_options.keyfile = {home}/leaf.key\nssl_options.verify = verify_peer\nssl_options.fail_if_no_peer_cert = true\n"
+            );
+        }
+        std::fs::write(self.file("rabbitmq.conf"), text).expect("configuration");
         let mut command = Command::new("sh");
         command.args(["-c", RABBIT]);
         command.env("RABBITMQ_NODENAME", format!("proa{}@localhost", self.port)).env("RABBITMQ_CONFIG_FILE", self.file("rabbitmq.conf"));
@@ -183,7 +190,7 @@ impl BrokerServer {
         let mut command = Command::new("sh");
         command.args(["-c", GUARD, "broker"]).arg(inner.get_program()).args(inner.get_args());
         command.envs(inner.get_envs().filter_map(|(name, value)| value.map(|value| (name, value))));
-        command.env_remove("NOTIFY_SOCKET").current_dir(self.home.path());
+        command.env_remove("NOTIFY_SOCKET").env("BROKER_HOME", self.home.path()).current_dir(self.home.path());
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         command
     }
