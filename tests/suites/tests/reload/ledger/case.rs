@@ -2,14 +2,18 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
-use proa_harness::{App, BrokerServer, Redis, Sidecar, component, subscription};
+use proa_harness::{App, BrokerServer, Redis, Sidecar, component, subscription, until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::LANES;
 use crate::guests::{annotated, sidecar};
 use crate::process::{generation, swapped};
+
+/// How long a module may take that is not compiled yet.
+const COMPILED: Duration = Duration::from_secs(180);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -159,7 +163,13 @@ impl Case {
                 self.write();
             }
         }
-        swapped(running, "broker", before).await;
+        let seen = || async { (generation(running, "broker").await > before).then_some(()) };
+        if blow == Blow::Module {
+            // It is compiled first, in a process of its own.
+            until("the new build", COMPILED, seen).await;
+        } else {
+            swapped(running, "broker", before).await;
+        }
     }
 
     async fn restart_broker(&mut self) {
