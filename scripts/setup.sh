@@ -12,7 +12,18 @@ packages() {
     [ ${#missing[@]} -eq 0 ] && return
     echo "installing ${missing[*]}"
     as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    without_services as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Servers that packages bring along stay down: the suites start their own.
+without_services() {
+    local policy=/usr/sbin/policy-rc.d
+    if [ -e "$policy" ]; then "$@"; return; fi
+    as_root sh -c "printf '#!/bin/sh\nexit 101\n' > $policy && chmod 755 $policy"
+    local outcome=0
+    "$@" || outcome=$?
+    as_root rm -f "$policy"
+    return $outcome
 }
 
 if ! command -v cargo >/dev/null; then
@@ -26,7 +37,7 @@ rustup target list --installed | grep -q '^wasm32-wasip2$' || rustup target add 
 command -v apt-get >/dev/null || exit 0
 packages build-essential clang lld curl
 [ "${1:-build}" = test ] || exit 0
-packages redis-server python3 python3-venv python3-pip openssl
+packages redis-server rabbitmq-server mosquitto nats-server python3 python3-venv python3-pip openssl
 command -v node >/dev/null || packages nodejs npm
 command -v javac >/dev/null || packages default-jdk-headless
 command -v mvn >/dev/null || packages maven

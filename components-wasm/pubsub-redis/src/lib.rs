@@ -8,7 +8,6 @@ mod message;
 mod publish;
 mod stream;
 mod subscription;
-mod waiters;
 
 use proa_sdk::component::{Component, Config, InitError, health::Health};
 use proa_sdk::pubsub::{

@@ -7,7 +7,7 @@ mod reclaimer;
 use crate::failure;
 use crate::message::{Stored, entry_id, message_id};
 use crate::stream::Stream;
-use crate::waiters::Waiters;
+use broker_core::Waiters;
 use proa_sdk::pubsub::{Error, Message, Verdict, subscriber::SubscribeRequest};
 use proa_sdk::time;
 use redis_core::Client;

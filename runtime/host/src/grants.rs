@@ -33,12 +33,17 @@ impl Endpoint {
         (!host.is_empty()).then(|| Self { host: host.to_lowercase(), port })
     }
 
-    /// The endpoint of an `http` or `https` URL.
+    /// The endpoint of a URL: of the web, or of one of the brokers whose address is written as one.
     pub fn of_url(text: &str) -> Option<Self> {
         let (scheme, rest) = text.trim().split_once("://")?;
         let port = match scheme.to_lowercase().as_str() {
             "http" => 80,
             "https" => 443,
+            "amqp" => 5672,
+            "amqps" => 5671,
+            "mqtt" | "tcp" => 1883,
+            "mqtts" | "ssl" | "tcps" => 8883,
+            "nats" | "tls" => 4222,
             _ => return None,
         };
         let authority = rest.split(['/', '?', '#']).next()?;
@@ -97,7 +102,10 @@ impl Grants {
                 }
             }
             Some(GrantKind::Url) => {
-                self.tcp.push(Endpoint::of_url(value).ok_or_else(|| format!("metadata {}: {value:?} is not an http(s) URL", field.name))?);
+                // A broker's field may list several servers. Its value may hold a password: no message shows it.
+                for part in value.split(',').filter(|p| !p.trim().is_empty()) {
+                    self.tcp.push(Endpoint::of_url(part).ok_or_else(|| format!("metadata {}: not a URL of a known kind", field.name))?);
+                }
             }
             Some(GrantKind::File) if !value.trim_start().starts_with("-----BEGIN") => self.files.push(value.into()),
             Some(GrantKind::Dir) => self.dirs.push(value.into()),
@@ -182,6 +190,8 @@ mod tests {
         assert_eq!(e("[::1]:80", None), Some(("::1".into(), 80)));
         assert_eq!(e("host:port", None), None);
         assert_eq!(Endpoint::of_url("https://u:p@Example.com/x?y").map(|e| (e.host, e.port)), Some(("example.com".into(), 443)));
+        assert_eq!(Endpoint::of_url("amqp://u:p@rabbit").map(|e| (e.host, e.port)), Some(("rabbit".into(), 5672)));
+        assert_eq!(Endpoint::of_url("mqtts://m:1/x").map(|e| (e.host, e.port)), Some(("m".into(), 1)));
         assert_eq!(Endpoint::of_url("ftp://x"), None);
     }
 

@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod app;
+pub mod broker;
 pub mod collector;
 pub mod grpc;
 pub mod grpc_app;
@@ -20,6 +21,7 @@ pub mod wait;
 
 pub use api::{Api, ApiError, Item, Wire};
 pub use app::{Answer, App, Recorded};
+pub use broker::{BrokerServer, Certificates};
 pub use collector::{Collector, SeenSpan};
 pub use grpc_app::{GrpcApp, Verdict};
 pub use http::{Http, Reply};

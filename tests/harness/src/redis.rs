@@ -1,6 +1,6 @@
 //! A Redis server of one's own, for one test.
 //!
-//! Starts `redis-server` on a free loopback port with nothing on disk; optionally with a password, with TLS (a throw-away
+//! Starts `redis-server` on a free loopback port with nothing on disk (unless durable); optionally with a password, with TLS (a throw-away
 //! certificate made by `openssl`) or behind a Sentinel. Killed when dropped. Panics when the binary is missing.
 
 mod proxy;
@@ -25,6 +25,7 @@ pub struct RedisBuilder {
     password: Option<String>,
     tls: bool,
     sentinel: bool,
+    durable: bool,
     port: Option<u16>,
 }
 
@@ -34,6 +35,7 @@ pub struct Redis {
     port: u16,
     password: Option<String>,
     tls: bool,
+    durable: bool,
     sentinel_port: Option<u16>,
     server: Option<Child>,
     _sentinel: Option<Child>,
@@ -60,13 +62,20 @@ impl RedisBuilder {
         self
     }
 
+    /// Every write is on the disk before it is answered, and there again after [`Redis::kill`] and [`Redis::resume`].
+    pub fn durable(mut self) -> Self {
+        self.durable = true;
+        self
+    }
+
     pub async fn start(self) -> Redis {
         let home = tempfile::tempdir().expect("temporary folder");
         let port = self.port.unwrap_or_else(free_port);
         if self.tls {
             make_certificate(&home).await;
         }
-        let mut redis = Redis { home, port, password: self.password, tls: self.tls, sentinel_port: None, server: None, _sentinel: None };
+        let mut redis =
+            Redis { home, port, password: self.password, tls: self.tls, durable: self.durable, sentinel_port: None, server: None, _sentinel: None };
         redis.resume().await;
         if self.sentinel {
             redis.start_sentinel().await;
@@ -100,7 +109,7 @@ impl Redis {
         self.home.path().join("redis.crt")
     }
 
-    /// Kills the server; its data is gone. [`Redis::resume`] starts an empty one on the same port.
+    /// Kills the server; its data is gone unless it is durable. [`Redis::resume`] starts an empty one on the same port.
     pub async fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
             server.kill().await.expect("redis killed");
@@ -111,7 +120,8 @@ impl Redis {
     pub async fn resume(&mut self) {
         let mut command = Command::new("redis-server");
         let port = self.port.to_string();
-        command.args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir"]).arg(self.home.path());
+        let append = if self.durable { "yes" } else { "no" };
+        command.args(["--save", "", "--appendonly", append, "--appendfsync", "always", "--bind", "127.0.0.1", "--dir"]).arg(self.home.path());
         if self.tls {
             command.args(["--port", "0", "--tls-port", &port, "--tls-auth-clients", "no", "--tls-cert-file"]);
             command.arg(self.certificate()).arg("--tls-key-file").arg(self.home.path().join("redis.key"));

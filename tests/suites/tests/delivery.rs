@@ -6,6 +6,9 @@ macro_rules! over_every_broker {
     ($($case:ident),* $(,)?) => {
         over_every_broker!(@broker in_memory InMemory, $($case),*);
         over_every_broker!(@broker redis Redis, $($case),*);
+        over_every_broker!(@broker rabbitmq RabbitMq, $($case),*);
+        over_every_broker!(@broker jetstream JetStream, $($case),*);
+        over_every_broker!(@broker mqtt3 Mqtt, $($case),*);
     };
     (@broker $module:ident $broker:ident, $($case:ident),*) => {
         mod $module {
@@ -43,12 +46,16 @@ mod pressure;
 #[allow(dead_code)]
 #[path = "shared/process.rs"]
 mod process;
+#[path = "delivery/queues.rs"]
+mod queues;
 #[path = "delivery/raw.rs"]
 mod raw;
 #[path = "delivery/redis.rs"]
 mod redis;
 #[path = "delivery/routing.rs"]
 mod routing;
+#[path = "delivery/servers.rs"]
+mod servers;
 #[path = "delivery/shutdown.rs"]
 mod shutdown;
 #[path = "delivery/streaming.rs"]

@@ -20,6 +20,8 @@ mod brokers;
 mod failures;
 #[path = "reload/files.rs"]
 mod files;
+#[path = "reload/ledger.rs"]
+mod ledger;
 #[path = "reload/load.rs"]
 mod load;
 #[path = "reload/middleware.rs"]

@@ -40,6 +40,16 @@ impl Api {
         }
     }
 
+    /// One JSON event, where the sidecar may be away: whatever goes wrong is told as text.
+    pub async fn try_publish(&self, pubsub: &str, topic: &str, data: String) -> Result<(), String> {
+        if self.wire == Wire::Grpc {
+            return self.publish(pubsub, topic, data, "application/json", &[]).await.map_err(|error| format!("{error:?}"));
+        }
+        let request = self.http.request("POST", &format!("/v1.0/publish/{}/{topic}", segment(pubsub)));
+        let reply = request.header("content-type", "application/json").body(data).try_send().await?;
+        if reply.status == 204 { Ok(()) } else { Err(format!("{}: {}", reply.status, reply.text())) }
+    }
+
     /// Publishes JSON values in one request, entry ids `0`, `1`, …; gives the ids that failed.
     pub async fn publish_bulk(&self, pubsub: &str, topic: &str, events: &[Value]) -> Result<Vec<String>, ApiError> {
         match self.wire {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use proa_harness::{Answer, Api, App, GrpcApp, Redis, Sidecar, SidecarBuilder, Verdict, Wire, component, until};
+use proa_harness::{Answer, Api, App, BrokerServer, GrpcApp, Redis, Sidecar, SidecarBuilder, Verdict, Wire, component, until};
 use serde_json::{Value, json};
 
 /// The brokers that every case runs on.
@@ -11,6 +11,16 @@ use serde_json::{Value, json};
 pub enum Broker {
     InMemory,
     Redis,
+    RabbitMq,
+    JetStream,
+    Mqtt,
+}
+
+/// What the component talks to, for as long as the case lasts.
+enum Server {
+    None,
+    Redis { _server: Redis },
+    Other { _server: BrokerServer },
 }
 
 /// The app, of either protocol.
@@ -34,24 +44,52 @@ pub struct Bench {
     pub broker: Broker,
     pub app: AnyApp,
     resources: Vec<String>,
-    _redis: Option<Redis>,
+    _server: Server,
+}
+
+impl Broker {
+    /// The component's resource, and what it talks to. Short times, so that a redelivery is seen within a test.
+    async fn start(self) -> (String, Server) {
+        match self {
+            Self::InMemory => (component("broker", "pubsub.in-memory", &[]), Server::None),
+            Self::Redis => {
+                let server = Redis::start().await;
+                let metadata = [("redisHost", server.host()), ("redeliverInterval", "200".into()), ("processingTimeout", "500".into())];
+                (resource("pubsub.redis", &metadata), Server::Redis { _server: server })
+            }
+            Self::RabbitMq => {
+                let metadata = [("connectionString", BrokerServer::rabbitmq_vhost().await), ("requeueInFailure", "true".into())];
+                (resource("pubsub.rabbitmq", &metadata), Server::None)
+            }
+            Self::JetStream => {
+                let server = BrokerServer::nats().await;
+                // A stream takes an event's id once: a dead letter, which keeps it, needs another one.
+                server.stream("all", &["orders", "a", "b", "one", "two", "theirs", "mine"]).await;
+                server.stream("letters", &["dead"]).await;
+                let metadata = [("natsURL", server.url()), ("ackWait", "500ms".into()), ("concurrency", "parallel".into())];
+                (resource("pubsub.jetstream", &metadata), Server::Other { _server: server })
+            }
+            Self::Mqtt => {
+                let server = BrokerServer::mosquitto().await;
+                (resource("pubsub.mqtt3", &[("url", server.url())]), Server::Other { _server: server })
+            }
+        }
+    }
+}
+
+fn resource(kind: &str, metadata: &[(&str, String)]) -> String {
+    let metadata: Vec<(&str, &str)> = metadata.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    component("broker", kind, &metadata)
 }
 
 impl Bench {
     pub async fn new(broker: Broker, wire: Wire) -> Self {
-        let redis = if broker == Broker::Redis { Some(Redis::start().await) } else { None };
         let app = match wire {
             Wire::Http => AnyApp::Http(App::start().await),
             Wire::Grpc => AnyApp::Grpc(GrpcApp::start().await),
         };
-        let component = match &redis {
-            // Short times (milliseconds), so that a redelivery is seen within a test.
-            Some(redis) => {
-                component("broker", "pubsub.redis", &[("redisHost", &redis.host()), ("redeliverInterval", "200"), ("processingTimeout", "500")])
-            }
-            None => component("broker", "pubsub.in-memory", &[]),
-        };
-        Self { broker, app, resources: vec![component], _redis: redis }
+        let (component, server) = broker.start().await;
+        Self { broker, app, resources: vec![component], _server: server }
     }
 
     /// A sidecar with the broker and the app, to be completed.

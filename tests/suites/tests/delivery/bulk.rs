@@ -60,14 +60,14 @@ async fn events_come_in_batches(bench: Bench) {
     api.publish_bulk("broker", "orders", &events).await.expect("bulk publish");
     let batches = arrived(&bench, 5).await;
     // The in-memory broker of Dapr hands over one event and waits for its verdict, so that no batch ever fills.
-    if bench.broker == Broker::Redis {
+    if bench.broker != Broker::InMemory {
         assert!(batches.len() < 5, "{batches:?}");
     }
     assert_eq!(batches.into_iter().flatten().collect::<BTreeSet<_>>(), (0..5).collect());
 }
 
 async fn a_full_batch_does_not_wait(bench: Bench) {
-    if bench.broker != Broker::Redis {
+    if bench.broker == Broker::InMemory {
         return;
     }
     subscribe(&bench, 3, 60_000);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use proa_harness::redis::Value;
-use proa_harness::{Answer, Api, App, Redis, Sidecar, Wire, against_dapr, component, subscription};
+use proa_harness::{Answer, Api, App, BrokerServer, Redis, Sidecar, Wire, against_dapr, component, subscription};
 use serde_json::json;
 
 use crate::guests::{annotated, sidecar};
@@ -108,8 +108,8 @@ async fn ledger(case: &str, sidecar: &Sidecar, arrived: &Arrived, mut change: im
         resident(sidecar)
     );
     assert!(all.failed.is_empty(), "{case}: failed: {:#?}\nlog:\n{}", all.failed.iter().take(5).collect::<Vec<_>>(), tail(sidecar, 40));
-    if case.starts_with("pubsub.in-memory") {
-        // Nothing but this sidecar hands these out: what the application has had does not come again.
+    if case.starts_with("pubsub.in-memory") || case.starts_with("pubsub.jetstream") {
+        // Where it was is handed over: what the application has had does not come again.
         assert_eq!(deliveries, unique as u64, "{case}: delivered twice\nlog:\n{}", tail(sidecar, 40));
     }
     assert!(missing.is_empty(), "{case}: lost: {:?}\nlog:\n{}", missing.iter().take(20).collect::<Vec<_>>(), tail(sidecar, 40));
@@ -172,6 +172,39 @@ async fn redis() {
         Value::List(groups) => assert_eq!(groups.len(), 1, "one group, whatever was swapped"),
         other => panic!("{other:?}"),
     }
+}
+
+/// With Dapr's defaults the queue goes with its last consumer: it is kept for the successor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq() {
+    if against_dapr() {
+        return;
+    }
+    let url = BrokerServer::rabbitmq_vhost().await;
+    let metadata = [("connectionString", url.as_str()), ("publisherConfirm", "true"), ("requeueInFailure", "true")];
+    swapped_broker("pubsub.rabbitmq, YAML edited", &component("broker", "pubsub.rabbitmq", &metadata)).await;
+}
+
+/// Without a durable name, and with new events only: the successor's consumer begins where the one before it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jetstream() {
+    if against_dapr() {
+        return;
+    }
+    let server = BrokerServer::nats().await;
+    server.stream("all", &["orders"]).await;
+    let metadata = [("natsURL", server.url()), ("deliverPolicy", "new".into()), ("concurrency", "parallel".into())];
+    let metadata: Vec<(&str, &str)> = metadata.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    swapped_broker("pubsub.jetstream, YAML edited", &component("broker", "pubsub.jetstream", &metadata)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mqtt3() {
+    if against_dapr() {
+        return;
+    }
+    let server = BrokerServer::mosquitto().await;
+    swapped_broker("pubsub.mqtt3, YAML edited", &component("broker", "pubsub.mqtt3", &[("url", &server.url())])).await;
 }
 
 /// A second subscription comes and goes: the first one does not lose an event.

@@ -43,3 +43,27 @@ impl Waiters {
         .await
     }
 }
+
+/// Lets one task at a time pass. Whoever waits goes on when the one before is done, also when that one gave up.
+#[derive(Default)]
+pub struct Turns {
+    busy: Cell<bool>,
+    changed: Waiters,
+}
+
+/// Held while a task is at it.
+pub struct Turn<'a>(&'a Turns);
+
+impl Turns {
+    pub async fn next(&self) -> Turn<'_> {
+        self.changed.until(|| !self.busy.replace(true)).await;
+        Turn(self)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.busy.set(false);
+        self.0.changed.wake();
+    }
+}
