@@ -102,8 +102,10 @@ impl Grants {
                 }
             }
             Some(GrantKind::Url) => {
-                // A broker's field may list several servers. Its value may hold a password: no message shows it.
-                for part in value.split(',').filter(|p| !p.trim().is_empty()) {
+                // A broker's field may list several servers; in the address of a web page a comma is one. The value may hold a password:
+                // no message shows it.
+                let separator = |c| c == ',' && !value.trim_start().starts_with("http");
+                for part in value.split(separator).filter(|p| !p.trim().is_empty()) {
                     self.tcp.push(Endpoint::of_url(part).ok_or_else(|| format!("metadata {}: not a URL of a known kind", field.name))?);
                 }
             }
