@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     channels: RefCell<BTreeMap<u16, Channel>>,
     failure: RefCell<String>,
     closed: Cell<bool>,
+    /// Something is read.
+    serving: Cell<bool>,
     changed: Waiters,
 }
 
@@ -55,6 +57,7 @@ impl Client {
             channels: RefCell::default(),
             failure: RefCell::new("no connection".into()),
             closed: Cell::new(false),
+            serving: Cell::new(false),
             changed: Waiters::default(),
         }));
         let (begun, wait) = once();
@@ -110,6 +113,8 @@ impl Client {
             link.out.send(|o| frame::put_method(o, 0, &Method::Close { code: 200, text: "kthxbai".into() }));
             link.out.close();
             time::timeout(Duration::from_secs(2), link.out.finished()).await;
+            // A socket that is closed while something in it is unread resets the connection, and acknowledgements under way are lost.
+            time::timeout(Duration::from_secs(2), self.0.changed.until(|| !self.0.serving.get())).await;
         }
     }
 
@@ -124,7 +129,10 @@ impl Client {
             match attempt {
                 Ok(opened) => {
                     let since = Instant::now();
+                    self.0.serving.set(true);
                     let why = self.serve(opened, begun.take()).await;
+                    self.0.serving.set(false);
+                    self.0.changed.wake();
                     failed = since.elapsed() < Duration::from_secs(1);
                     if !self.0.closed.get() {
                         log::warn(format!("rabbitmq: lost the connection: {why}"));

@@ -33,6 +33,8 @@ struct Shared {
     failure: RefCell<String>,
     heard: Cell<bool>,
     closed: Cell<bool>,
+    /// Something is read.
+    serving: Cell<bool>,
     /// A lost connection is not made again: somebody else has this client id now.
     resting: Cell<bool>,
     /// The same, for a while.
@@ -55,6 +57,7 @@ impl Session {
             failure: RefCell::new("not Connected".into()),
             heard: Cell::new(true),
             closed: Cell::new(false),
+            serving: Cell::new(false),
             resting: Cell::new(false),
             quiet: Cell::new(None),
             changed: Waiters::default(),
@@ -172,6 +175,8 @@ impl Session {
             out.send(|o| o.extend_from_slice(packet::DISCONNECT));
             out.close();
             time::timeout(Duration::from_secs(2), out.finished()).await;
+            // A socket that is closed while something in it is unread resets the connection, and acknowledgements under way are lost.
+            time::timeout(Duration::from_secs(2), self.0.changed.until(|| !self.0.serving.get())).await;
         }
         self.0.waiting.take();
         self.0.changed.wake();
@@ -188,7 +193,10 @@ impl Session {
             match attempt {
                 Ok((incoming, writer)) => {
                     let since = Instant::now();
+                    self.0.serving.set(true);
                     let why = self.serve(incoming, writer, begun.take()).await;
+                    self.0.serving.set(false);
+                    self.0.changed.wake();
                     if !self.0.closed.get() && !self.0.resting.get() {
                         log::warn(format!("mqtt: lost the connection of {}: {why}", self.0.dial.client_id));
                     }
