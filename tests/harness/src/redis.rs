@@ -134,6 +134,13 @@ impl Redis {
         }
         self.server = Some(spawn(command));
         wait_for_port(self.port).await;
+        if self.durable {
+            // It listens while it reads what it has kept.
+            until("redis with its data", Duration::from_secs(60), || async {
+                (!matches!(self.command(&["PING"]).await, Value::Error(_))).then_some(())
+            })
+            .await;
+        }
     }
 
     /// Runs one command over its own connection; not for TLS servers.
