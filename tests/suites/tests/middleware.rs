@@ -6,7 +6,7 @@
 mod guests;
 
 use proa_harness::{Answer, App, Sidecar, Wire, against_dapr, component, configuration, subscription};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
