@@ -19,7 +19,7 @@ test_guests() { PROA_TEST_GUESTS=$(tests/guests/build.sh | tail -1) && export PR
 
 suite formatting cargo fmt --all --check
 suite test-guests test_guests
-suite runtime cargo test --release
+suite runtime cargo test --release --no-fail-fast
 suite guests guests
 suite clients tests/clients/run.sh
 for example in examples/*/run.sh; do suite "$example" "$example" --check; done

@@ -77,7 +77,10 @@ impl Process {
 
     fn end(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            // Like a process that is gone: when this returns, it answers nobody any more. A thread, because a test may not block its own tasks' runtime
+            // by shutting down another one.
+            let ends = std::thread::spawn(move || runtime.shutdown_timeout(std::time::Duration::from_secs(5)));
+            let _ = ends.join();
         }
     }
 }
