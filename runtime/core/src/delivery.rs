@@ -268,11 +268,13 @@ pub fn broker_topic(runtime: &Runtime, namespaced: bool, topic: &str) -> String 
     if namespaced { format!("{}{topic}", runtime.options().namespace) } else { topic.to_owned() }
 }
 
-/// Streams whose broker is gone end; relays follow what the state stores say. What is stated is shown although nobody can be called.
+/// Streams whose broker is gone end; relays follow what the state stores say. What is stated is shown although nobody can be called, but
+/// not while the application is still waited for: who sees a subscription relies on it.
 pub fn reconcile(runtime: &Arc<Runtime>) {
     runtime.deliveries.streams.reconcile(runtime);
     relay::reconcile(runtime);
-    if runtime.app.get().is_some() && runtime.app_is_well() {
+    let (reached, awaited) = (runtime.app.get().is_some(), runtime.options().app_port.is_some());
+    if (reached && runtime.app_is_well()) || (!reached && awaited) {
         return;
     }
     let known = runtime.deliveries.programmatic.lock().ok().and_then(|p| p.clone()).unwrap_or_default();

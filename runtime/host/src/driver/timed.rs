@@ -14,7 +14,8 @@ use std::time::Instant;
 /// How often a loop is polled in a row before others have their turn.
 const TURNS: u32 = 16;
 
-const RESTING: u8 = 0;
+/// Bits of the state. Every change of it is one atomic exchange, so that a wake either comes before a turn begins, and the turn sees what
+/// the wake was about, or it is noted and another turn follows.
 const POLLED: u8 = 1;
 const WOKEN: u8 = 2;
 
@@ -31,7 +32,7 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.compare_exchange(POLLED, WOKEN, Ordering::AcqRel, Ordering::Acquire) == Err(RESTING) {
+        if self.state.fetch_or(WOKEN, Ordering::AcqRel) & POLLED == 0 {
             self.task.wake();
         }
     }
@@ -40,12 +41,17 @@ impl Wake for Bell {
 impl Bell {
     /// The loop is about to be polled; wakes up to now are answered by that.
     fn poll_begins(&self) {
-        self.state.store(POLLED, Ordering::Release);
+        self.state.swap(POLLED, Ordering::AcqRel);
     }
 
     /// Whether nobody woke the loop while it was polled. From then on wakes go to the task.
     fn rests(&self) -> bool {
-        self.state.compare_exchange(POLLED, RESTING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.state.compare_exchange(POLLED, 0, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// From now on wakes go to the task, whatever came until now.
+    fn rest(&self) {
+        self.state.swap(0, Ordering::AcqRel);
     }
 }
 
@@ -69,6 +75,7 @@ impl<'a, F: Future> Timed<'a, F> {
         for _ in 0..TURNS {
             self.bell.poll_begins();
             if let Poll::Ready(output) = self.inner.as_mut().poll(&mut cx) {
+                self.bell.rest();
                 return Poll::Ready(output);
             }
             if self.bell.rests() {
@@ -76,7 +83,7 @@ impl<'a, F: Future> Timed<'a, F> {
             }
         }
         // It goes on when its task comes to its turn again.
-        self.bell.state.store(RESTING, Ordering::Release);
+        self.bell.rest();
         self.bell.task.wake();
         Poll::Pending
     }

@@ -131,6 +131,8 @@ impl FutureConsumer<Ctx> for GuestTrailers {
 struct GuestBody {
     chunks: Option<mpsc::Receiver<Bytes>>,
     trailers: Option<oneshot::Receiver<Trailers>>,
+    /// What it breaks off with. That comes a turn after what went before it: a server drops what it has not sent when a body fails.
+    broken: Option<BoxError>,
 }
 
 /// The host's side of a guest's streams.
@@ -139,7 +141,7 @@ pub fn from_guest(mut store: StoreContextMut<'_, Ctx>, (data, trailers): Streams
     let (resolve, resolved) = oneshot::channel();
     data.pipe(&mut store, GuestBytes::new(chunk))?;
     trailers.pipe(&mut store, GuestTrailers(Some(resolve)))?;
-    Ok(GuestBody { chunks: Some(chunks), trailers: Some(resolved) }.boxed_unsync())
+    Ok(GuestBody { chunks: Some(chunks), trailers: Some(resolved), broken: None }.boxed_unsync())
 }
 
 impl http_body::Body for GuestBody {
@@ -153,15 +155,21 @@ impl http_body::Body for GuestBody {
                 None => self.chunks = None,
             }
         }
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let Some(trailers) = &mut self.trailers else { return Poll::Ready(None) };
         let outcome = ready!(Pin::new(trailers).poll(cx));
         self.trailers = None;
-        Poll::Ready(match outcome {
-            Ok(Ok(None)) => None,
-            Ok(Ok(Some(list))) => Some(super::head::header_map(list).map(Frame::trailers).map_err(Into::into)),
-            Ok(Err(error)) => Some(Err(super::error_text(&error).into())),
-            Err(_) => Some(Err("middleware ended in the middle of a body".into())),
-        })
+        let error: BoxError = match outcome {
+            Ok(Ok(None)) => return Poll::Ready(None),
+            Ok(Ok(Some(list))) => return Poll::Ready(Some(super::head::header_map(list).map(Frame::trailers).map_err(Into::into))),
+            Ok(Err(error)) => super::error_text(&error).into(),
+            Err(_) => "middleware ended in the middle of a body".into(),
+        };
+        self.broken = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
