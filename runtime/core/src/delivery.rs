@@ -269,11 +269,12 @@ pub fn broker_topic(runtime: &Runtime, namespaced: bool, topic: &str) -> String 
 }
 
 /// Streams whose broker is gone end; relays follow what the state stores say. What is stated is shown although nobody can be called, but
-/// not while the application is still waited for: who sees a subscription relies on it.
+/// not while its port is waited for: who sees a subscription relies on it. Where its health is asked for, Dapr shows them from the start.
 pub fn reconcile(runtime: &Arc<Runtime>) {
     runtime.deliveries.streams.reconcile(runtime);
     relay::reconcile(runtime);
-    let (reached, awaited) = (runtime.app.get().is_some(), runtime.options().app_port.is_some());
+    let options = runtime.options();
+    let (reached, awaited) = (runtime.app.get().is_some(), options.app_port.is_some() && options.app_health.is_none());
     if (reached && runtime.app_is_well()) || (!reached && awaited) {
         return;
     }

@@ -1,8 +1,8 @@
 //! Collects messages for applications that want several at a time: a batch goes when it is full, or when its first message has waited
 //! long enough; one batch at a time.
 //!
-//! Of a lane a batch holds one message: the next one of the lane waits for its verdict, as it would alone, and the batch does not wait
-//! any longer then.
+//! Of a lane a batch holds one message: the next one of the lane waits for its verdict, as it would alone. The batch keeps its time all
+//! the same, as Dapr's does for brokers that hand out one message after the other.
 
 use super::pull::{Held, Job};
 use super::target::Target;
@@ -60,9 +60,9 @@ impl Pending {
         }
     }
 
-    /// Full, old enough, or in the way of what waits.
+    /// Full, or old enough.
     fn is_due(&self) -> bool {
-        self.batch.len() >= self.batching.most || !self.waiting.is_empty() || self.due <= Instant::now()
+        self.batch.len() >= self.batching.most || self.due <= Instant::now()
     }
 }
 
@@ -131,11 +131,9 @@ mod tests {
         let mut p = pending(10, &[("1", Some("a")), ("2", Some("a")), ("3", Some("b")), ("4", None), ("5", None)]);
         p.fill();
         assert_eq!(ids(&p.batch), ["1", "3", "4", "5"]);
-        assert!(p.is_due(), "another message of a lane waits for this batch");
         p.batch.clear();
         p.fill();
         assert_eq!(ids(&p.batch), ["2"]);
-        assert!(!p.is_due(), "nobody waits for it");
     }
 
     #[test]

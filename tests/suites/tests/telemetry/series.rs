@@ -1,6 +1,6 @@
 //! The series that Dapr's dashboards for Grafana ask for, and those of this project, on the page of a sidecar that has done some work.
 
-use proa_harness::{Answer, App, GrpcApp, Item, Sidecar, Wire, against_dapr, component, subscription, until};
+use proa_harness::{Answer, Api, App, GrpcApp, Item, Sidecar, Wire, against_dapr, component, subscription, until};
 use serde_json::json;
 use std::time::Duration;
 
@@ -66,6 +66,17 @@ async fn shows(sidecar: &Sidecar, names: &[&str]) {
     }
 }
 
+/// Publishes until one more event has arrived: a subscription is shown before the application is known to be healthy, and this broker keeps
+/// nothing for it until then.
+async fn arrives(api: &Api, events: impl Fn() -> usize) {
+    let before = events();
+    until("an event", Duration::from_secs(20), || async {
+        api.publish("broker", "topic", "hi", "text/plain", &[]).await.expect("published");
+        (events() > before).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn with_an_http_application() {
     let app = App::start().await;
@@ -78,10 +89,9 @@ async fn with_an_http_application() {
     for wire in Wire::BOTH {
         let api = sidecar.api(wire).await;
         api.save("store", &[Item::new("key", json!(1))]).await.expect("saved");
-        api.publish("broker", "topic", "hi", "text/plain", &[]).await.expect("published");
+        arrives(&api, || app.requests("/events").len()).await;
     }
     sidecar.http().get("/v1.0/invoke/app/method/hello").await.expect_status(200);
-    app.wait_for("/events", 2).await;
     shows(&sidecar, OF_HTTP).await;
     if !against_dapr() {
         shows(&sidecar, OF_COMPONENTS).await;
@@ -95,8 +105,7 @@ async fn with_a_grpc_application() {
     let builder = Sidecar::builder().app(&app).flag("--enable-app-health-check", "true").flag("--app-health-probe-interval", "1");
     let sidecar = builder.resource(component("broker", "pubsub.in-memory", &[])).start().await;
     sidecar.wait_for_subscriptions(1).await;
-    sidecar.api(Wire::Grpc).await.publish("broker", "topic", "hi", "text/plain", &[]).await.expect("published");
-    app.wait_for("/events", 1).await;
+    arrives(&sidecar.api(Wire::Grpc).await, || app.events("/events").len()).await;
     shows(&sidecar, OF_GRPC).await;
 }
 
