@@ -105,9 +105,13 @@ impl Grants {
                 // A broker's field may list several servers; in the address of a web page a comma is one. The value may hold a password:
                 // no message shows it.
                 let separator = |c| c == ',' && !value.trim_start().starts_with("http");
-                for part in value.split(separator).filter(|p| !p.trim().is_empty()) {
-                    self.tcp.push(Endpoint::of_url(part).ok_or_else(|| format!("metadata {}: not a URL of a known kind", field.name))?);
+                let unknown = || format!("metadata {}: not a URL of a known kind", field.name);
+                let urls = value.split(separator).filter(|p| !p.trim().is_empty());
+                let endpoints = urls.map(|url| Endpoint::of_url(url).ok_or_else(unknown)).collect::<Result<Vec<_>, _>>()?;
+                if endpoints.is_empty() {
+                    return Err(unknown());
                 }
+                self.tcp.extend(endpoints);
             }
             Some(GrantKind::File) if !value.trim_start().starts_with("-----BEGIN") => self.files.push(value.into()),
             Some(GrantKind::Dir) => self.dirs.push(value.into()),
