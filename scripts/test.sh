@@ -13,11 +13,15 @@ suite() {
     if "$@"; then passed=$((passed + 1)); else failed+=("$name"); fi
     echo "== $name: $((SECONDS - begun))s"
 }
-guests() { (cd components-wasm && CARGO_TARGET_DIR="$CARGO_TARGET_DIR-guest-tests" cargo test --release --workspace -q); }
+formatting() { cargo fmt --all --check && (cd components-wasm && cargo fmt --all --check); }
 
-test_guests() { PROA_TEST_GUESTS=$(tests/guests/build.sh | tail -1) && export PROA_TEST_GUESTS && [ -d "$PROA_TEST_GUESTS" ]; }
+guests() { (cd components-wasm && CARGO_TARGET_DIR="$CARGO_TARGET_DIR-guest-tests" cargo test --workspace -q); }
 
-suite formatting cargo fmt --all --check
+test_formatting() { cargo fmt --all --check && (cd components-wasm && cargo fmt --all --check); }
+
+guests() { PROA_TEST_GUESTS=$(tests/guests/build.sh | tail -1) && export PROA_TEST_GUESTS && [ -d "$PROA_TEST_GUESTS" ]; }
+
+suite formatting formatting
 suite test-guests test_guests
 suite runtime cargo test --release --no-fail-fast
 suite guests guests

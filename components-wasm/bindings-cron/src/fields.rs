@@ -14,8 +14,7 @@ pub const SECONDS: Bounds = Bounds { min: 0, max: 59, names: &[] };
 pub const MINUTES: Bounds = Bounds { min: 0, max: 59, names: &[] };
 pub const HOURS: Bounds = Bounds { min: 0, max: 23, names: &[] };
 pub const DAYS: Bounds = Bounds { min: 1, max: 31, names: &[] };
-pub const MONTHS: Bounds =
-    Bounds { min: 1, max: 12, names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"] };
+pub const MONTHS: Bounds = Bounds { min: 1, max: 12, names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"] };
 pub const WEEKDAYS: Bounds = Bounds { min: 0, max: 6, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] };
 
 impl Bounds {

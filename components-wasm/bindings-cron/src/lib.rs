@@ -6,9 +6,9 @@ mod schedule;
 mod ticks;
 
 use jiff::{Timestamp, tz::TimeZone};
+use proa_sdk::Properties;
 use proa_sdk::bindings::{Error, Event, Verdict, input::Input};
 use proa_sdk::component::{Component, Config, InitError, health::Health, snapshot::Snapshot};
-use proa_sdk::Properties;
 use schedule::Schedule;
 use std::{
     cell::RefCell,
@@ -57,13 +57,7 @@ impl Component for Cron {
         let properties = Properties::from(&config);
         let text = properties.get("schedule").ok_or_else(|| InitError::Other("schedule not set".into()))?.to_owned();
         let schedule = Schedule::parse(&text).map_err(|why| InitError::Other(format!("invalid schedule format '{text}': {why}")))?;
-        let state = State {
-            ticks: Ticks::new(schedule, local_zone()),
-            phase: Phase::New,
-            inherited: None,
-            waiting: None,
-            count: 0,
-        };
+        let state = State { ticks: Ticks::new(schedule, local_zone()), phase: Phase::New, inherited: None, waiting: None, count: 0 };
         Ok(Self { name: config.name, text, state: RefCell::new(state) })
     }
 }
@@ -81,10 +75,8 @@ impl State {
 
     fn event(&mut self, now: Timestamp) -> Event {
         self.count += 1;
-        let metadata = vec![
-            ("timeZone".to_owned(), "Local".to_owned()),
-            ("readTimeUTC".to_owned(), now.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC").to_string()),
-        ];
+        let metadata =
+            vec![("timeZone".to_owned(), "Local".to_owned()), ("readTimeUTC".to_owned(), now.strftime("%Y-%m-%d %H:%M:%S%.f +0000 UTC").to_string())];
         Event { id: self.count.to_string(), data: Vec::new(), content_type: None, metadata, lane: None }
     }
 }

@@ -1,6 +1,7 @@
 //! URLs: parsing, quoting what is not allowed to stand as it is, and resolving a `Location`.
 
 use crate::Error;
+use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use proa_sdk::net::{join_host_port, split_host_port};
 use std::fmt::{self, Write};
 
@@ -37,7 +38,7 @@ impl Target {
         };
         let Some((host, port)) = split_host_port(authority, if secure { 443 } else { 80 }) else { return wrong("no host in request URL") };
         let path = if path.starts_with('/') { quoted(path) } else { format!("/{}", quoted(path)) };
-        let credentials = user.map(|u| format!("Basic {}", base64(&unquoted(if u.contains(':') { u.to_owned() } else { format!("{u}:") }))));
+        let credentials = user.map(|u| format!("Basic {}", BASE64.encode(unquoted(if u.contains(':') { u.to_owned() } else { format!("{u}:") }))));
         Ok(Self { secure, host, port, authority: authority.to_owned(), path, credentials })
     }
 
@@ -130,20 +131,6 @@ fn without_dots(path: &str) -> String {
     if let Some(query) = query {
         out.push('?');
         out.push_str(query);
-    }
-    out
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let n = chunk.iter().chain([&0, &0]).take(3).fold(0u32, |n, b| n << 8 | u32::from(*b));
-        for digit in 0..4u32 {
-            let index = (n >> (18 - 6 * digit)) as usize & 63;
-            let known = digit as usize <= chunk.len();
-            out.push(DIGITS.get(index).filter(|_| known).map_or('=', |d| char::from(*d)));
-        }
     }
     out
 }

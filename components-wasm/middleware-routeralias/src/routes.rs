@@ -92,7 +92,13 @@ fn compile(template: &str) -> Result<(Regex, Vec<String>), Malformed> {
                 variables.push(name);
             }
             (c, Some(text)) => {
-                level = if c == '{' { level + 1 } else if c == '}' { level - 1 } else { level };
+                level = if c == '{' {
+                    level + 1
+                } else if c == '}' {
+                    level - 1
+                } else {
+                    level
+                };
                 text.push(c);
             }
             (c, None) => literal.push(c),
@@ -105,7 +111,9 @@ fn compile(template: &str) -> Result<(Regex, Vec<String>), Malformed> {
     expression.push('$');
     let regex = Regex::new(&expression).map_err(|e| Malformed::Never(format!("{template:?}: {e}")))?;
     if regex.captures_len() != variables.len() + 1 {
-        return Err(Malformed::Fatal(format!("route {template} contains capture groups in its regexp. Only non-capturing groups are accepted: e.g. (?:pattern) instead of (pattern)")));
+        return Err(Malformed::Fatal(format!(
+            "route {template} contains capture groups in its regexp. Only non-capturing groups are accepted: e.g. (?:pattern) instead of (pattern)"
+        )));
     }
     Ok((regex, variables))
 }

@@ -3,10 +3,10 @@
 
 mod upper;
 
+use proa_sdk::Properties;
 use proa_sdk::component::{Component, Config, InitError};
 use proa_sdk::middleware::{Body, Error, Exchange, Headers, Reply, RequestHead, handler::Handler, wit_stream};
 use proa_sdk::wit_bindgen::{FutureReader, StreamReader, StreamResult, StreamWriter};
-use proa_sdk::Properties;
 use upper::Upper;
 
 const PIECE: usize = 64 * 1024;

@@ -63,9 +63,7 @@ impl Memory {
             bus.wait_for_room(queue, cx.waker());
             Poll::Pending
         });
-        proa_sdk::time::timeout(PATIENCE, room)
-            .await
-            .ok_or_else(|| Error::Unavailable("the queue of a subscriber is full and does not drain".into()))
+        proa_sdk::time::timeout(PATIENCE, room).await.ok_or_else(|| Error::Unavailable("the queue of a subscriber is full and does not drain".into()))
     }
 }
 

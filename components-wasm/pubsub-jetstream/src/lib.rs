@@ -10,7 +10,7 @@ mod settings;
 mod subscription;
 
 use api::Failure;
-use broker_core::Turns;
+use broker_core::{Table, Turns};
 use client::Client;
 use proa_sdk::component::{Component, Config, InitError, health::Health, snapshot::Snapshot};
 use proa_sdk::log;
@@ -22,9 +22,8 @@ use proa_sdk::pubsub::{
 };
 use serde::Deserialize;
 use settings::Settings;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 use subscription::Subscription;
 
@@ -33,8 +32,7 @@ const HANDOVER: Duration = Duration::from_secs(60);
 
 struct JetStream {
     client: Client,
-    subscriptions: RefCell<HashMap<u64, Rc<Subscription>>>,
-    last: Cell<u64>,
+    subscriptions: Table<Subscription>,
     /// Two that subscribe at a time would both find no durable consumer, and make the same one.
     subscribing: Turns,
     /// Where the subscriptions of the generation before were.
@@ -58,13 +56,12 @@ struct Event<'a> {
 impl Component for JetStream {
     async fn init(config: Config) -> Result<Self, InitError> {
         let client = Client::connect(Settings::read(&config)?).await.map_err(InitError::Unavailable)?;
-        let (subscriptions, inherited, left) = (RefCell::default(), RefCell::default(), RefCell::default());
-        Ok(Self { client, subscriptions, last: Cell::new(0), subscribing: Turns::default(), inherited, left })
+        let (inherited, left) = (RefCell::default(), RefCell::default());
+        Ok(Self { client, subscriptions: Table::default(), subscribing: Turns::default(), inherited, left })
     }
 
     async fn close(&self) {
-        let all: Vec<_> = self.subscriptions.take().into_values().collect();
-        for subscription in all {
+        for subscription in self.subscriptions.take() {
             subscription.abandon().await;
         }
         self.client.close().await;
@@ -95,10 +92,6 @@ impl JetStream {
         }
         Ok(())
     }
-
-    fn subscription(&self, number: u64) -> Option<Rc<Subscription>> {
-        self.subscriptions.borrow().get(&number).cloned()
-    }
 }
 
 impl Publisher for JetStream {
@@ -123,29 +116,26 @@ impl Subscriber for JetStream {
         let topic = request.topic.clone();
         let subscription = Subscription::start(&self.client, request, position).await?;
         self.inherited.borrow_mut().remove(&topic);
-        let number = self.last.get() + 1;
-        self.last.set(number);
-        self.subscriptions.borrow_mut().insert(number, subscription);
-        Ok(number)
+        Ok(self.subscriptions.add(subscription))
     }
 
     async fn receive(&self, subscription: u64, max: u32, wait_ms: u32) -> Result<Vec<Message>, Error> {
-        let subscription = self.subscription(subscription).ok_or_else(|| Error::NotFound(format!("no subscription {subscription}")))?;
+        let subscription = self.subscriptions.known(subscription)?;
         Ok(subscription.receive(max as usize, Duration::from_millis(u64::from(wait_ms))).await)
     }
 
     async fn settle(&self, subscription: u64, verdicts: Vec<(String, Verdict)>) -> Result<(), Error> {
-        match self.subscription(subscription) {
+        match self.subscriptions.get(subscription) {
             Some(subscription) => subscription.settle(&verdicts).await,
             None => Ok(()),
         }
     }
 
     async fn unsubscribe(&self, subscription: u64) -> Result<(), Error> {
-        let Some(ending) = self.subscription(subscription) else { return Ok(()) };
+        let Some(ending) = self.subscriptions.get(subscription) else { return Ok(()) };
         if ending.is_ended() {
             // Said again: nothing is out any more.
-            self.subscriptions.borrow_mut().remove(&subscription);
+            self.subscriptions.remove(subscription);
             if let Some(position) = ending.position() {
                 self.left.borrow_mut().insert(ending.topic().to_owned(), (position, Instant::now()));
             }
@@ -168,7 +158,7 @@ impl Snapshot for JetStream {
         places.extend(
             self.left.borrow().iter().filter(|(_, (_, since))| since.elapsed() < HANDOVER).map(|(topic, (place, _))| (topic.clone(), *place)),
         );
-        places.extend(self.subscriptions.borrow().values().filter_map(|s| Some((s.topic().to_owned(), s.position()?))));
+        places.extend(self.subscriptions.list().iter().filter_map(|(_, s)| Some((s.topic().to_owned(), s.position()?))));
         Ok(places.iter().flat_map(|(topic, place)| format!("{place} {topic}\n").into_bytes()).collect())
     }
 

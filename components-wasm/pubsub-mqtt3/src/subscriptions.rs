@@ -4,12 +4,11 @@
 //! again from here, after a pause, unacknowledged until it is done.
 
 use crate::settings::Settings;
-use broker_core::{Inbox, Turns};
+use broker_core::{Inbox, Table, Turns};
 use mqtt_core::{Lost, Publish, Session, matches};
 use proa_sdk::pubsub::{Error, Message, Verdict};
 use proa_sdk::{log, time};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -49,10 +48,9 @@ impl PartialEq for Key {
 pub struct Subscriptions {
     settings: Rc<Settings>,
     session: RefCell<Option<Session>>,
-    all: RefCell<BTreeMap<u64, Rc<Subscription>>>,
+    all: Table<Subscription>,
     /// Messages of a session that was there before its subscriptions were stated here.
     early: RefCell<Vec<Rc<Key>>>,
-    last: Cell<u64>,
     turns: Turns,
 }
 
@@ -71,12 +69,8 @@ fn message(key: &Key) -> Message {
 
 impl Subscriptions {
     pub fn new(settings: Rc<Settings>) -> Rc<Self> {
-        let (session, all, early) = (RefCell::default(), RefCell::default(), RefCell::default());
-        Rc::new(Self { settings, session, all, early, last: Cell::new(0), turns: Turns::default() })
-    }
-
-    pub fn get(&self, number: u64) -> Option<Rc<Subscription>> {
-        self.all.borrow().get(&number).cloned()
+        let (session, early) = (RefCell::default(), RefCell::default());
+        Rc::new(Self { settings, session, all: Table::default(), early, turns: Turns::default() })
     }
 
     async fn session(self: &Rc<Self>) -> Result<Session, Error> {
@@ -108,9 +102,7 @@ impl Subscriptions {
         let session = self.session().await?;
         let told = told || self.settings.dial.clean;
         let subscription = Rc::new(Subscription { filter: filter.to_owned(), told, inbox: Inbox::new(false) });
-        let number = self.last.get() + 1;
-        self.last.set(number);
-        self.all.borrow_mut().insert(number, subscription.clone());
+        let number = self.all.add(subscription);
         let early = self.early.take();
         early.into_iter().for_each(|key| self.route(key));
         let outcome = time::timeout(Duration::from_secs(20), session.subscribe(filter, self.settings.qos)).await;
@@ -123,7 +115,7 @@ impl Subscriptions {
             Some(Err(Lost)) => Error::Unavailable("mqtt error from subscribe: connection lost before Subscribe completed".into()),
             None => Error::Unavailable("mqtt error from subscribe: timeout waiting for subscription".into()),
         };
-        self.all.borrow_mut().remove(&number);
+        self.all.remove(number);
         Err(error)
     }
 
@@ -134,11 +126,9 @@ impl Subscriptions {
     /// To the subscription of exactly this topic, or the first whose filter matches.
     fn route(&self, key: Rc<Key>) {
         let topic = &key.0.message.topic;
-        let found = {
-            let all = self.all.borrow();
-            let mut open = all.values().filter(|s| !s.inbox.is_ended());
-            open.clone().find(|s| s.filter == *topic).or_else(|| open.find(|s| matches(&s.filter, topic))).cloned()
-        };
+        let all = self.all.list();
+        let mut open = all.iter().map(|(_, s)| s).filter(|s| !s.inbox.is_ended());
+        let found = open.clone().find(|s| s.filter == *topic).or_else(|| open.find(|s| matches(&s.filter, topic)));
         match found {
             Some(subscription) if key.0.message.qos == 0 && subscription.inbox.waiting() >= UNACKNOWLEDGED => {
                 log::warn(format!("mqtt: too many messages of topic {topic} with QoS 0 are waiting: one is dropped"));
@@ -152,12 +142,11 @@ impl Subscriptions {
     }
 
     pub async fn receive(&self, number: u64, max: usize, wait: Duration) -> Result<Vec<Message>, Error> {
-        let subscription = self.get(number).ok_or_else(|| Error::NotFound(format!("no subscription {number}")))?;
-        Ok(subscription.inbox.receive(max, wait).await)
+        Ok(self.all.known(number)?.inbox.receive(max, wait).await)
     }
 
     pub fn settle(self: &Rc<Self>, number: u64, verdicts: &[(String, Verdict)]) {
-        let (Some(subscription), session) = (self.get(number), self.session.borrow().clone()) else { return };
+        let (Some(subscription), session) = (self.all.get(number), self.session.borrow().clone()) else { return };
         for (id, verdict) in verdicts {
             let Some(key) = subscription.inbox.settle(id) else { continue };
             let held = &key.0;
@@ -183,9 +172,9 @@ impl Subscriptions {
 
     /// Hands out no more. What waits here stays unacknowledged: the server keeps it for the session's next connection.
     pub async fn end(&self, number: u64) {
-        let Some(subscription) = self.get(number).filter(|s| !s.inbox.is_ended()) else { return };
+        let Some(subscription) = self.all.get(number).filter(|s| !s.inbox.is_ended()) else { return };
         subscription.inbox.end();
-        let others = self.all.borrow().values().any(|s| !s.inbox.is_ended());
+        let others = self.all.list().iter().any(|(_, s)| !s.inbox.is_ended());
         let session = self.session.borrow().clone();
         if let Some(session) = &session {
             // In a swap a successor takes the client id over from here on.
@@ -210,6 +199,6 @@ impl Subscriptions {
     }
 
     pub fn numbers(&self) -> Vec<u64> {
-        self.all.borrow().keys().copied().collect()
+        self.all.list().into_iter().map(|(number, _)| number).collect()
     }
 }

@@ -9,6 +9,7 @@ mod settings;
 mod subscription;
 
 use amqp_core::Client;
+use broker_core::Table;
 use hold::Held;
 use proa_sdk::component::{Component, Config, InitError, health::Health};
 use proa_sdk::pubsub::{
@@ -19,8 +20,7 @@ use proa_sdk::pubsub::{
 };
 use publish::Publishing;
 use settings::Settings;
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 use subscription::Subscription;
@@ -29,8 +29,7 @@ struct RabbitMq {
     client: Client,
     settings: Rc<Settings>,
     publishing: Publishing,
-    subscriptions: RefCell<HashMap<u64, Rc<Subscription>>>,
-    last: Cell<u64>,
+    subscriptions: Table<Subscription>,
     /// Queues that wait for a successor's consumer.
     held: RefCell<Vec<Held>>,
 }
@@ -41,12 +40,11 @@ impl Component for RabbitMq {
         let settings = Rc::new(settings);
         let client = Client::connect(dial, settings.reconnect_wait).await.map_err(InitError::Unavailable)?;
         let publishing = Publishing::new(client.clone(), settings.clone());
-        Ok(Self { client, settings, publishing, subscriptions: RefCell::default(), last: Cell::new(0), held: RefCell::default() })
+        Ok(Self { client, settings, publishing, subscriptions: Table::default(), held: RefCell::default() })
     }
 
     async fn close(&self) {
-        let all: Vec<_> = self.subscriptions.take().into_values().collect();
-        for subscription in all {
+        for subscription in self.subscriptions.take() {
             let held = subscription.abandon().await;
             self.held.borrow_mut().extend(held);
         }
@@ -80,38 +78,29 @@ impl BulkPublisher for RabbitMq {
     }
 }
 
-impl RabbitMq {
-    fn subscription(&self, number: u64) -> Option<Rc<Subscription>> {
-        self.subscriptions.borrow().get(&number).cloned()
-    }
-}
-
 impl Subscriber for RabbitMq {
     async fn subscribe(&self, request: SubscribeRequest) -> Result<u64, Error> {
         let subscription = Subscription::start(&self.client, &self.settings, request).await?;
-        let number = self.last.get() + 1;
-        self.last.set(number);
-        self.subscriptions.borrow_mut().insert(number, subscription);
-        Ok(number)
+        Ok(self.subscriptions.add(subscription))
     }
 
     async fn receive(&self, subscription: u64, max: u32, wait_ms: u32) -> Result<Vec<Message>, Error> {
-        let subscription = self.subscription(subscription).ok_or_else(|| Error::NotFound(format!("no subscription {subscription}")))?;
+        let subscription = self.subscriptions.known(subscription)?;
         Ok(subscription.receive(max as usize, Duration::from_millis(u64::from(wait_ms))).await)
     }
 
     async fn settle(&self, subscription: u64, verdicts: Vec<(String, Verdict)>) -> Result<(), Error> {
-        if let Some(subscription) = self.subscription(subscription) {
+        if let Some(subscription) = self.subscriptions.get(subscription) {
             subscription.settle(&verdicts);
         }
         Ok(())
     }
 
     async fn unsubscribe(&self, subscription: u64) -> Result<(), Error> {
-        let Some(ending) = self.subscription(subscription) else { return Ok(()) };
+        let Some(ending) = self.subscriptions.get(subscription) else { return Ok(()) };
         if ending.is_ended() {
             // Said again: nothing is out any more.
-            self.subscriptions.borrow_mut().remove(&subscription);
+            self.subscriptions.remove(subscription);
             ending.abandon().await;
         } else {
             // It stays in the table: verdicts on what is out still come.

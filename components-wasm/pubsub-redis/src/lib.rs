@@ -9,6 +9,7 @@ mod publish;
 mod stream;
 mod subscription;
 
+use broker_core::Table;
 use proa_sdk::component::{Component, Config, InitError, health::Health};
 use proa_sdk::pubsub::{
     Error, Message, Metadata, PublishRequest, Verdict,
@@ -17,8 +18,6 @@ use proa_sdk::pubsub::{
     subscriber::{SubscribeRequest, Subscriber},
 };
 use redis_core::{Client, Family, Settings};
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,8 +27,7 @@ struct Redis {
     client: Client,
     /// This instance's name within each group.
     consumer: Rc<str>,
-    subscriptions: RefCell<HashMap<u64, Rc<Subscription>>>,
-    last: Cell<u64>,
+    subscriptions: Table<Subscription>,
     handouts: Rc<Handouts>,
 }
 
@@ -51,12 +49,11 @@ impl Component for Redis {
         let concurrency = settings.pubsub.concurrency;
         let client = Client::connect(settings).await.map_err(away)?;
         client.ping().await.map_err(away)?;
-        Ok(Self { client, consumer, subscriptions: RefCell::default(), last: Cell::new(0), handouts: Rc::new(Handouts::new(concurrency)) })
+        Ok(Self { client, consumer, subscriptions: Table::default(), handouts: Rc::new(Handouts::new(concurrency)) })
     }
 
     async fn close(&self) {
-        let open: Vec<_> = self.subscriptions.take().into_values().collect();
-        for subscription in open {
+        for subscription in self.subscriptions.take() {
             subscription.end().await;
         }
         self.client.close().await;
@@ -81,28 +78,19 @@ impl BulkPublisher for Redis {
     }
 }
 
-impl Redis {
-    fn subscription(&self, number: u64) -> Option<Rc<Subscription>> {
-        self.subscriptions.borrow().get(&number).cloned()
-    }
-}
-
 impl Subscriber for Redis {
     async fn subscribe(&self, request: SubscribeRequest) -> Result<u64, Error> {
         let subscription = Subscription::start(&self.client, &self.consumer, &self.handouts, request).await?;
-        let number = self.last.get() + 1;
-        self.last.set(number);
-        self.subscriptions.borrow_mut().insert(number, subscription);
-        Ok(number)
+        Ok(self.subscriptions.add(subscription))
     }
 
     async fn receive(&self, subscription: u64, max: u32, wait_ms: u32) -> Result<Vec<Message>, Error> {
-        let subscription = self.subscription(subscription).ok_or_else(|| Error::NotFound(format!("no subscription {subscription}")))?;
+        let subscription = self.subscriptions.known(subscription)?;
         Ok(subscription.receive(max as usize, Duration::from_millis(u64::from(wait_ms))).await)
     }
 
     async fn settle(&self, subscription: u64, verdicts: Vec<(String, Verdict)>) -> Result<(), Error> {
-        match self.subscription(subscription) {
+        match self.subscriptions.get(subscription) {
             Some(subscription) => subscription.settle(&verdicts).await,
             None => Ok(()),
         }
@@ -110,7 +98,7 @@ impl Subscriber for Redis {
 
     async fn unsubscribe(&self, subscription: u64) -> Result<(), Error> {
         // It stays in the table: a verdict that comes late is still good.
-        if let Some(subscription) = self.subscription(subscription) {
+        if let Some(subscription) = self.subscriptions.get(subscription) {
             subscription.end().await;
         }
         Ok(())

@@ -49,20 +49,11 @@ impl Client {
 
     /// One command; an error reply is an error.
     pub async fn call(&self, command: &Command) -> Result<Value, Error> {
-        let mut attempt = 0;
-        loop {
-            let outcome = match &self.0.route {
-                Route::One(link) => match link.pipeline().await {
-                    Ok(pipeline) => pipeline.run_one(command).await.and_then(Value::into_result),
-                    Err(error) => Err(error),
-                },
-                Route::Cluster(cluster) => cluster.call(command).await,
-            };
-            match outcome {
-                Ok(value) => return Ok(value),
-                Err(error) => self.pause(error, &mut attempt).await?,
-            }
-        }
+        self.retried(async || match &self.0.route {
+            Route::One(link) => link.pipeline().await?.run_one(command).await?.into_result(),
+            Route::Cluster(cluster) => cluster.call(command).await,
+        })
+        .await
     }
 
     /// Many commands in one write; error replies are values of the list.
@@ -70,20 +61,11 @@ impl Client {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
-        let mut attempt = 0;
-        loop {
-            let outcome = match &self.0.route {
-                Route::One(link) => match link.pipeline().await {
-                    Ok(pipeline) => pipeline.run(&commands.iter().collect::<Vec<_>>()).await,
-                    Err(error) => Err(error),
-                },
-                Route::Cluster(cluster) => cluster.pipeline(commands).await,
-            };
-            match outcome {
-                Ok(values) => return Ok(values),
-                Err(error) => self.pause(error, &mut attempt).await?,
-            }
-        }
+        self.retried(async || match &self.0.route {
+            Route::One(link) => link.pipeline().await?.run(&commands.iter().collect::<Vec<_>>()).await,
+            Route::Cluster(cluster) => cluster.pipeline(commands).await,
+        })
+        .await
     }
 
     /// `MULTI`, the commands, `EXEC`: nothing else comes between. The replies of the commands; a failing one does not undo the others.
@@ -92,35 +74,27 @@ impl Client {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
-        let mut attempt = 0;
-        loop {
-            let outcome = match &self.0.route {
-                Route::One(link) => match link.pipeline().await {
-                    Ok(pipeline) => run_transaction(&pipeline, &commands.iter().collect::<Vec<_>>()).await,
-                    Err(error) => Err(error),
-                },
-                Route::Cluster(cluster) => cluster.transaction(commands).await,
-            };
-            match outcome {
-                Ok(values) => return Ok(values),
-                Err(error) => self.pause(error, &mut attempt).await?,
-            }
-        }
+        self.retried(async || match &self.0.route {
+            Route::One(link) => run_transaction(&link.pipeline().await?, &commands.iter().collect::<Vec<_>>()).await,
+            Route::Cluster(cluster) => cluster.transaction(commands).await,
+        })
+        .await
     }
 
     /// Commands that must go over one connection of which the last may block for a moment (`WAIT`): they do not hold up others.
     pub async fn pipeline_apart(&self, commands: &[Command]) -> Result<Vec<Value>, Error> {
         let Route::One(_) = &self.0.route else { return self.pipeline(commands).await };
         let link = self.0.second.borrow_mut().get_or_insert_with(|| Link::start(self.0.settings.clone(), Target::Configured)).clone();
-        let mut attempt = 0;
+        self.retried(async || link.pipeline().await?.run(&commands.iter().collect::<Vec<_>>()).await).await
+    }
+
+    /// Attempts, until one succeeds or its failure is final.
+    async fn retried<T>(&self, attempt: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+        let mut made = 0;
         loop {
-            let outcome = match link.pipeline().await {
-                Ok(pipeline) => pipeline.run(&commands.iter().collect::<Vec<_>>()).await,
-                Err(error) => Err(error),
-            };
-            match outcome {
-                Ok(values) => return Ok(values),
-                Err(error) => self.pause(error, &mut attempt).await?,
+            match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(error) => self.pause(error, &mut made).await?,
             }
         }
     }

@@ -2,46 +2,27 @@
 
 use crate::value::Decoder;
 use crate::{Command, Error, Value};
-use proa_sdk::net::{Reader, Stream, Writer};
+use proa_sdk::net::{Stream, Writer};
 use std::time::Duration;
 
-/// What a read asks for at least; more when a large value is on its way.
-const READ_SIZE: usize = 64 * 1024;
-
-/// The reading half with its buffer.
+/// The reading half: bytes, and the replies in them.
 pub(crate) struct Incoming {
-    reader: Reader,
-    buffer: Vec<u8>,
-    at: usize,
+    bytes: broker_core::Incoming,
     decoder: Decoder,
 }
 
 impl Incoming {
     /// The next reply that is already here.
     pub(crate) fn ready(&mut self) -> Result<Option<Value>, Error> {
-        self.decoder.next(&self.buffer, &mut self.at)
+        let mut read = 0;
+        let value = self.decoder.next(self.bytes.bytes(), &mut read);
+        self.bytes.consume(read);
+        value
     }
 
     /// Waits for more bytes.
     pub(crate) async fn fill(&mut self) -> Result<(), Error> {
-        if self.at == self.buffer.len() {
-            self.buffer.clear();
-        } else if self.at > 0 {
-            self.buffer.drain(..self.at);
-        }
-        self.at = 0;
-        // A buffer that one huge reply has blown up is not kept.
-        if self.buffer.is_empty() && self.buffer.capacity() > 16 * READ_SIZE {
-            self.buffer = Vec::new();
-        }
-        if self.buffer.capacity() - self.buffer.len() < READ_SIZE / 4 {
-            self.buffer.reserve(READ_SIZE.max(self.buffer.len()));
-        }
-        match self.reader.read(&mut self.buffer).await {
-            Ok(0) => Err(Error::Network("EOF".into())),
-            Ok(_) => Ok(()),
-            Err(error) => Err(Error::network(error)),
-        }
+        self.bytes.fill().await.map_err(Error::network)
     }
 
     async fn next(&mut self) -> Result<Value, Error> {
@@ -63,7 +44,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(stream: Stream) -> Result<Self, Error> {
         let (reader, writer) = stream.into_halves().map_err(Error::network)?;
-        let incoming = Incoming { reader, buffer: Vec::new(), at: 0, decoder: Decoder::default() };
+        let incoming = Incoming { bytes: broker_core::Incoming::new(reader), decoder: Decoder::default() };
         Ok(Self { incoming, writer })
     }
 

@@ -2,9 +2,9 @@
 //! written or deleted between two pages neither repeats nor hides another key.
 
 use crate::Etcd;
-use crate::like::Like;
 use crate::wire::{Bytes, Found, Range};
 use proa_sdk::state::{Error, list_keys::Page};
+use state_core::Like;
 use std::borrow::Cow;
 
 const STEP: u32 = 1024;

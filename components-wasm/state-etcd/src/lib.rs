@@ -4,7 +4,6 @@
 
 mod gateway;
 mod keys;
-mod like;
 mod schema;
 mod settings;
 mod several;

@@ -20,7 +20,7 @@ impl Etcd {
         let mut out = Vec::with_capacity(requests.len());
         for part in requests.chunks(self.per_round()) {
             let keys: Vec<_> = part.iter().map(|r| self.full(&r.key)).collect();
-            let txn = Txn { success: keys.iter().map(|k| Op::RequestRange(Range::one(k))).collect(), ..Txn::default() };
+            let txn = Txn { success: keys.iter().map(|k| Op::Range(Range::one(k))).collect(), ..Txn::default() };
             match self.gateway.call::<Outcome>("/v3/kv/txn", &txn, true).await {
                 Ok(outcome) => {
                     let mut responses = outcome.responses.into_iter();

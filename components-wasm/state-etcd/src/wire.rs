@@ -93,11 +93,13 @@ pub enum Revision {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
 pub enum Op<'a> {
-    RequestRange(Range<'a>),
-    RequestPut(Put<'a>),
-    RequestDeleteRange(Delete<'a>),
+    #[serde(rename = "request_range")]
+    Range(Range<'a>),
+    #[serde(rename = "request_put")]
+    Put(Put<'a>),
+    #[serde(rename = "request_delete_range")]
+    DeleteRange(Delete<'a>),
 }
 
 /// `/v3/kv/txn`
@@ -184,8 +186,8 @@ mod tests {
     fn asks() {
         let txn = Txn {
             compare: vec![Compare { key: "a".into(), result: "EQUAL", target: Revision::Modified { mod_revision: "7".into() } }],
-            success: vec![Op::RequestPut(Put { key: "a".into(), value: "b".into(), lease: None })],
-            failure: vec![Op::RequestRange(Range::one("a"))],
+            success: vec![Op::Put(Put { key: "a".into(), value: "b".into(), lease: None })],
+            failure: vec![Op::Range(Range::one("a"))],
         };
         let want = r#"{"compare":[{"key":"YQ==","result":"EQUAL","target":"MOD","mod_revision":"7"}],"success":[{"request_put":{"key":"YQ==","value":"Yg=="}}],"failure":[{"request_range":{"key":"YQ=="}}]}"#;
         assert_eq!(serde_json::to_string(&txn).unwrap(), want);

@@ -95,9 +95,9 @@ impl Change {
         match &self.value {
             Some(value) => {
                 let lease = self.ttl.and_then(|ttl| leases.get(&ttl).cloned());
-                Op::RequestPut(Put { key, value: Bytes(Cow::Borrowed(value)), lease })
+                Op::Put(Put { key, value: Bytes(Cow::Borrowed(value)), lease })
             }
-            None => Op::RequestDeleteRange(Delete { key }),
+            None => Op::DeleteRange(Delete { key }),
         }
     }
 
@@ -159,16 +159,16 @@ impl Etcd {
         let checked: Vec<&Change> = changes.iter().filter(|c| c.is_conditional()).collect();
         if let ([only], []) = (standing, checked.as_slice()) {
             match only.op(leases) {
-                Op::RequestPut(put) => self.gateway.call::<Done>("/v3/kv/put", &put, true).await?,
-                Op::RequestDeleteRange(delete) => self.gateway.call::<Done>("/v3/kv/deleterange", &delete, true).await?,
-                Op::RequestRange(_) => return Ok(None),
+                Op::Put(put) => self.gateway.call::<Done>("/v3/kv/put", &put, true).await?,
+                Op::DeleteRange(delete) => self.gateway.call::<Done>("/v3/kv/deleterange", &delete, true).await?,
+                Op::Range(_) => return Ok(None),
             };
             return Ok(None);
         }
         let txn = Txn {
             compare: checked.iter().filter_map(|c| c.compare()).collect(),
             success: standing.iter().map(|c| c.op(leases)).collect(),
-            failure: checked.iter().map(|c| Op::RequestRange(Range { keys_only: true, ..Range::one(&c.key) })).collect(),
+            failure: checked.iter().map(|c| Op::Range(Range { keys_only: true, ..Range::one(&c.key) })).collect(),
         };
         let outcome: Outcome = self.gateway.call("/v3/kv/txn", &txn, checked.is_empty()).await?;
         if outcome.succeeded {

@@ -2,6 +2,7 @@
 
 use proa_sdk::state::{Concurrency, DeleteRequest, Error, Item, Metadata, Operation, SetRequest, list_keys::Page};
 use serde::{Deserialize, Serialize};
+use state_core::Like;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -133,12 +134,8 @@ impl Items {
     pub fn list(&self, pattern: &str, page_size: u32, token: Option<&str>) -> Result<Page, Error> {
         let pattern = parse_like(pattern)?;
         let now = now();
-        let mut keys: Vec<&String> = self
-            .entries
-            .iter()
-            .filter(|(k, e)| e.live(now) && token.is_none_or(|t| k.as_str() > t) && like(&pattern, k))
-            .map(|(k, _)| k)
-            .collect();
+        let mut keys: Vec<&String> =
+            self.entries.iter().filter(|(k, e)| e.live(now) && token.is_none_or(|t| k.as_str() > t) && pattern.matches(k)).map(|(k, _)| k).collect();
         keys.sort_unstable();
         let limit = if page_size == 0 { usize::MAX } else { page_size as usize };
         let more = keys.len() > limit;
@@ -150,7 +147,7 @@ impl Items {
     pub fn delete_prefix(&mut self, prefix: &str) -> u64 {
         let prefix = if prefix.ends_with("||") { prefix.to_owned() } else { format!("{prefix}||") };
         let before = self.entries.len();
-        self.entries.retain(|k, _| !k.strip_prefix(&prefix).is_some_and(|rest| !rest.contains("||")));
+        self.entries.retain(|k, _| k.strip_prefix(&prefix).is_none_or(|rest| rest.contains("||")));
         (before - self.entries.len()) as u64
     }
 
@@ -165,58 +162,14 @@ impl Items {
     }
 }
 
-enum Like {
-    Any,
-    One,
-    Char(char),
-}
-
-fn parse_like(pattern: &str) -> Result<Vec<Like>, Error> {
+fn parse_like(pattern: &str) -> Result<Like, Error> {
     if pattern.is_empty() {
         return Err(Error::InvalidArgument("the pattern is empty".into()));
     }
-    let mut out = Vec::new();
-    let mut chars = pattern.chars();
-    while let Some(c) = chars.next() {
-        out.push(match c {
-            '%' => Like::Any,
-            '_' => Like::One,
-            '\\' => Like::Char(chars.next().ok_or_else(|| Error::InvalidArgument("the pattern ends in an escape".into()))?),
-            c => Like::Char(c),
-        });
+    if Like::is_unfinished(pattern) {
+        return Err(Error::InvalidArgument("the pattern ends in an escape".into()));
     }
-    Ok(out)
-}
-
-/// Greedy match with one point to fall back to: linear in practice, no recursion.
-fn like(pattern: &[Like], text: &str) -> bool {
-    let text: Vec<char> = text.chars().collect();
-    let (mut p, mut t, mut back) = (0, 0, None);
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(Like::Any) => {
-                back = Some((p, t));
-                p += 1;
-                continue;
-            }
-            Some(Like::One) => {
-                p += 1;
-                t += 1;
-                continue;
-            }
-            Some(Like::Char(c)) if text.get(t) == Some(c) => {
-                p += 1;
-                t += 1;
-                continue;
-            }
-            _ => {}
-        }
-        let Some((any, from)) = back else { return false };
-        back = Some((any, from + 1));
-        p = any + 1;
-        t = from + 1;
-    }
-    pattern.get(p..).is_some_and(|rest| rest.iter().all(|l| matches!(l, Like::Any)))
+    Ok(Like::parse(pattern))
 }
 
 /// Values as hexadecimal text: JSON has no bytes, and a snapshot is written once a swap.

@@ -1,5 +1,6 @@
 //! Replies to items.
 
+use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use proa_sdk::state::{Error, Item};
 use redis_core::Value;
 use serde::Deserialize;
@@ -49,20 +50,6 @@ pub fn from_json(reply: Value) -> Result<Option<Item>, Error> {
 pub fn to_document(value: &[u8]) -> String {
     match serde_json::from_slice::<&RawValue>(value) {
         Ok(json) => format!("{{\"data\":{}}}", json.get()),
-        Err(_) => format!("{{\"data\":\"{}\"}}", base64(value)),
+        Err(_) => format!("{{\"data\":\"{}\"}}", BASE64.encode(value)),
     }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let n = chunk.iter().chain([&0, &0]).take(3).fold(0u32, |n, b| n << 8 | u32::from(*b));
-        for digit in 0..4u32 {
-            let index = (n >> (18 - 6 * digit)) as usize & 63;
-            let known = digit as usize <= chunk.len();
-            out.push(DIGITS.get(index).filter(|_| known).map_or('=', |d| char::from(*d)));
-        }
-    }
-    out
 }

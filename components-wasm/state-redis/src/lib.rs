@@ -112,7 +112,7 @@ impl Transactions for Redis {
         for operation in &operations {
             writes.push(match operation {
                 Operation::Set(set) => write::Write::set(self, set)?.json_too(self.json && all_json, set),
-                Operation::Delete(delete) => write::Write::delete(self, delete).as_json(self.json && all_json),
+                Operation::Delete(delete) => write::Write::delete(self, delete).into_json(self.json && all_json),
             });
         }
         self.write_all_or_none(&writes).await

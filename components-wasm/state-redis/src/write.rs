@@ -77,7 +77,7 @@ impl<'a> Write<'a> {
         self
     }
 
-    pub fn as_json(mut self, all: bool) -> Self {
+    pub fn into_json(mut self, all: bool) -> Self {
         self.json |= all;
         self
     }

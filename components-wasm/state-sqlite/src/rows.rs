@@ -124,11 +124,7 @@ pub fn item(row: Vec<Value>) -> Option<(String, Result<Item, Error>)> {
         Value::Text(t) => matches!(t.as_str(), "1" | "true" | "TRUE"),
         _ => false,
     };
-    let value = if binary {
-        STANDARD.decode(&bytes).map_err(|e| Error::Other(format!("failed to decode binary data: {e}")))
-    } else {
-        Ok(bytes)
-    };
+    let value = if binary { STANDARD.decode(&bytes).map_err(|e| Error::Other(format!("failed to decode binary data: {e}"))) } else { Ok(bytes) };
     let metadata = owned_text(expires).map(|t| vec![("ttlExpireTime".to_owned(), t)]).unwrap_or_default();
     let etag = owned_text(etag);
     Some((owned_text(key)?, value.map(|value| Item { value, etag, content_type: None, metadata })))

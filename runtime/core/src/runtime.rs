@@ -23,7 +23,6 @@ use proa_resources::resource::Resource;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -233,12 +232,10 @@ impl Runtime {
         self.forced.load(Ordering::SeqCst)
     }
 
-    /// Stops taking messages and events, for good, and settles what is in flight, for at most `limit`.
-    pub async fn stop_deliveries(&self, limit: Duration) {
+    /// Stops taking messages and events, for good, and settles what is in flight. Whoever gives up waiting leaves the rest to the broker.
+    pub async fn stop_deliveries(&self) {
         self.reconciler.stop.cancel();
-        let stopping = async { tokio::join!(self.inputs.close(), self.deliveries.close()) };
-        // What did not settle in time goes back to the broker.
-        let _ = tokio::time::timeout(limit, stopping).await;
+        tokio::join!(self.inputs.close(), self.deliveries.close());
     }
 
     /// Resolves when the application is not well; never without probing.
@@ -259,15 +256,15 @@ impl Runtime {
         }
     }
 
-    /// Closes every component.
-    pub async fn close(&self, limit: Duration) {
+    /// Closes every component, and waits for what still runs.
+    pub async fn close(&self) {
         for slot in self.slots.all() {
             if let Some(closed) = slot.install(None) {
                 tracing::info!(target: "dapr.runtime", "Shutting down component {}", closed.prepared.component.log_name());
             }
         }
         self.tasks.close();
-        let _ = tokio::time::timeout(limit, self.tasks.wait()).await;
+        self.tasks.wait().await;
     }
 
     /// `httpPipeline` as it is now; none when it is empty.

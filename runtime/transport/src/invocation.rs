@@ -119,8 +119,8 @@ fn canonical(name: &str) -> String {
     name.chars().map(capital).collect()
 }
 
-/// Headers of one connection.
-fn is_own(name: &str) -> bool {
+/// Headers of one connection, by their names in small letters.
+pub(crate) fn is_own(name: &str) -> bool {
     const OWN: [&str; 10] = [
         "connection",
         "keep-alive",

@@ -251,7 +251,8 @@ async fn blocked(runtime: &Runtime, block: Duration) {
     let text = proa_resources::go_duration::format(block);
     tracing::info!(target: "dapr.runtime", "Blocking graceful shutdown for {text} or until app reports unhealthy...");
     runtime.pause_brokers().await;
-    runtime.stop_deliveries(DRAIN).await;
+    // What did not settle in time goes back to the broker.
+    let _ = tokio::time::timeout(DRAIN, runtime.stop_deliveries()).await;
     tokio::select! {
         () = tokio::time::sleep(block) => tracing::info!(target: "dapr.runtime", "Block shutdown period expired, entering shutdown..."),
         () = runtime.app_unwell() => tracing::info!(target: "dapr.runtime", "App reported unhealthy, entering shutdown..."),
@@ -275,10 +276,11 @@ async fn end(
         // The task ends with its token.
         let _ = app.await;
         runtime.leave().await;
-        runtime.stop_deliveries(grace).await;
+        // One limit for all of it: an inner one of the same length would race with it.
+        runtime.stop_deliveries().await;
         servers.stop.cancel();
         while servers.tasks.join_next().await.is_some() {}
-        runtime.close(grace).await;
+        runtime.close().await;
         if let Some(exporter) = servers.exporter.take() {
             exporter.close(FLUSH).await;
         }

@@ -11,6 +11,7 @@ mod target;
 
 use crate::body::{self, Inbound, Payload};
 use crate::grpc::trace::{self, Span};
+use crate::invocation::is_own;
 use bytes::Bytes;
 use connect::Connect;
 use futures::future::BoxFuture;
@@ -37,22 +38,8 @@ const APP_ID: HeaderName = HeaderName::from_static("dapr-app-id");
 const JSON: &str = "application/json";
 /// The least that an answer may be long.
 const ANSWER: usize = 4 << 20;
-/// Headers that belong to one connection, or that the request has its own of.
-const OWN: [&str; 13] = [
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-    "te",
-    "trailer",
-    "proxy-authorization",
-    "proxy-authenticate",
-    "content-type",
-    "content-length",
-    "host",
-];
+/// Headers that the request has its own of.
+const OWN: [&str; 2] = ["content-type", "content-length"];
 
 pub(crate) type HttpClient = Client<Connect, Payload>;
 
@@ -225,7 +212,7 @@ impl HttpApp {
 fn put_metadata(headers: &mut HeaderMap, metadata: &Metadata) {
     for (name, value) in metadata {
         let lower = name.to_ascii_lowercase();
-        if OWN.contains(&lower.as_str()) || lower.ends_with("-bin") {
+        if OWN.contains(&lower.as_str()) || is_own(&lower) || lower.ends_with("-bin") {
             continue;
         }
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(lower.as_bytes()), HeaderValue::from_str(value)) {

@@ -67,6 +67,8 @@ async fn failures_pass(with: Pair) {
 async fn messages_have_a_limit(with: Pair) {
     let (_app, two) = pair(with).await;
     let (to, sidecar) = ([("dapr-app-id", two.callee())], channel(two.caller.ports().grpc).await);
+    // Dapr's callee looks its own name up before it passes a call on, and may not find it in its first second: a small call is tried again.
+    assert_eq!(collect(call(sidecar.clone(), "Echo", &to, parts(&["a"])).await).await.expect("the pair stands"), [b"a"]);
     let large = stream::iter([vec![1_u8; 5 << 20]]);
     let sent = collect(call(sidecar.clone(), "Collect", &to, large).await).await.expect_err("too large");
     assert_eq!(sent.code(), Code::ResourceExhausted, "{sent}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proa_harness::protocol::components::v1 as pb;
-use proa_harness::{Answer, App, GrpcApp, Wire, component, subscription, until};
+use proa_harness::{Answer, App, GrpcApp, Sidecar, Wire, component, subscription, until};
 use serde_json::json;
 
 use crate::Place;
@@ -14,20 +14,21 @@ async fn settled(place: &Place, topic: &str) {
     until("an empty topic", LIMIT, async || (place.backend.waiting(topic) == 0).then_some(())).await;
 }
 
+/// A sidecar whose application gets what is published to `news`.
+async fn subscribed(place: &Place, app: &App) -> Sidecar {
+    let (broker, news) = (component("broker", "pubsub.box", &[]), subscription("s", "broker", "news", "/news"));
+    let sidecar = place.sidecar().app(app).resource(broker).resource(news).start().await;
+    sidecar.wait_for_subscriptions(1).await;
+    sidecar
+}
+
 #[tokio::test]
 async fn a_topic_is_delivered_in_order() {
     let place = Place::default();
     let _process = place.process().await;
     let app = App::start().await;
     app.answer("/news", Answer::ok());
-    let sidecar = place
-        .sidecar()
-        .app(&app)
-        .resource(component("broker", "pubsub.box", &[]))
-        .resource(subscription("s", "broker", "news", "/news"))
-        .start()
-        .await;
-    sidecar.wait_for_subscriptions(1).await;
+    let sidecar = subscribed(&place, &app).await;
     for (number, wire) in (0..10).zip(Wire::BOTH.into_iter().cycle()) {
         sidecar.api(wire).await.publish("broker", "news", number.to_string(), "application/json", &[]).await.expect("published");
     }
@@ -44,14 +45,7 @@ async fn a_refused_message_comes_again() {
     let _process = place.process().await;
     let app = App::start().await;
     app.answers("/news", vec![Answer::verdict("RETRY"), Answer::status(500), Answer::ok()]);
-    let sidecar = place
-        .sidecar()
-        .app(&app)
-        .resource(component("broker", "pubsub.box", &[]))
-        .resource(subscription("s", "broker", "news", "/news"))
-        .start()
-        .await;
-    sidecar.wait_for_subscriptions(1).await;
+    let sidecar = subscribed(&place, &app).await;
     sidecar.api(Wire::Http).await.publish("broker", "news", "1", "application/json", &[]).await.expect("published");
     app.wait_for("/news", 3).await;
     settled(&place, "news").await;
@@ -66,14 +60,7 @@ async fn no_message_is_lost_when_the_broker_restarts() {
     let process = place.process().await;
     let app = App::start().await;
     app.on("/news", |_| Answer::ok().after(Duration::from_millis(20)));
-    let sidecar = place
-        .sidecar()
-        .app(&app)
-        .resource(component("broker", "pubsub.box", &[]))
-        .resource(subscription("s", "broker", "news", "/news"))
-        .start()
-        .await;
-    sidecar.wait_for_subscriptions(1).await;
+    let _sidecar = subscribed(&place, &app).await;
     for number in 0..60 {
         let data = json!({ "specversion": "1.0", "id": number.to_string(), "source": "t", "type": "t", "data": number }).to_string();
         place.backend.enqueue(pb::PullMessagesResponse {
@@ -134,14 +121,7 @@ async fn the_last_message_is_acknowledged() {
     let _process = place.process().await;
     let app = App::start().await;
     app.on("/news", |_| Answer::ok().after(Duration::from_millis(700)));
-    let sidecar = place
-        .sidecar()
-        .app(&app)
-        .resource(component("broker", "pubsub.box", &[]))
-        .resource(subscription("s", "broker", "news", "/news"))
-        .start()
-        .await;
-    sidecar.wait_for_subscriptions(1).await;
+    let sidecar = subscribed(&place, &app).await;
     sidecar.api(Wire::Http).await.publish("broker", "news", "1", "application/json", &[]).await.expect("published");
     app.wait_for("/news", 1).await;
     sidecar.stop().await;

@@ -10,6 +10,11 @@ enum Part {
 pub struct Like(Vec<Part>);
 
 impl Like {
+    /// Whether the last character of a pattern is an escape that has nothing to escape.
+    pub fn is_unfinished(pattern: &str) -> bool {
+        pattern.chars().rev().take_while(|c| *c == '\\').count() % 2 == 1
+    }
+
     pub fn parse(pattern: &str) -> Self {
         let mut parts = Vec::new();
         let mut chars = pattern.chars();
@@ -67,6 +72,7 @@ mod tests {
         assert!(like("a%c", "abbc") && like("%", "") && like("a_c", "a\u{e9}c") && like("a\\%", "a%") && like("a\\", "a\\"));
         assert!(!like("a%c", "abbd") && !like("_", "") && !like("a\\%", "ab") && !like("a", "ab"));
         assert!(like("%ab%ab", "abxababab"));
+        assert!(Like::is_unfinished("a\\") && !Like::is_unfinished("a\\\\") && !Like::is_unfinished(""));
         assert_eq!(Like::parse("x||a\\_b_c%").literal_prefix(), "x||a_b");
     }
 }
