@@ -13,6 +13,7 @@ mod relay;
 mod rule;
 pub mod stream;
 mod target;
+mod work;
 
 use crate::app::{AppSubscription, Bulk, ChannelError, Rule};
 use crate::resiliency::{BuiltIn, Verdict as Judgement};

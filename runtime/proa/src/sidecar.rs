@@ -39,6 +39,7 @@ pub fn main(program: &str, arguments: Vec<String>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     few_arenas();
+    errors_without_backtraces();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("proa").build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -58,6 +59,21 @@ pub fn main(program: &str, arguments: Vec<String>) -> ExitCode {
 fn few_arenas() {
     // SAFETY: mallopt only sets a number; no other thread exists yet.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
+}
+
+/// The engine makes an error value in every call of a component. With `RUST_BACKTRACE` set, each of them would walk the stack; panics still
+/// do. Whoever wants it for errors says so with `RUST_LIB_BACKTRACE`.
+fn errors_without_backtraces() {
+    const SETTING: &str = "RUST_LIB_BACKTRACE";
+    if std::env::var_os(SETTING).is_some() {
+        return;
+    }
+    // SAFETY: no other thread exists yet.
+    unsafe { std::env::set_var(SETTING, "0") };
+    // The setting is read once; components that are lent the environment should find it as it was.
+    let _ = std::backtrace::Backtrace::capture();
+    // SAFETY: as above.
+    unsafe { std::env::remove_var(SETTING) };
 }
 
 fn refused(program: &str, error: &FlagError) -> ExitCode {

@@ -1,6 +1,7 @@
 //! Messages of one lane go one after the other, lanes side by side.
 
 use super::pull::{Held, Job};
+use super::work::Hands;
 use std::collections::HashMap;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
@@ -14,11 +15,12 @@ pub(super) struct Lanes {
     tails: HashMap<String, oneshot::Receiver<()>>,
     /// Set when the subscription ends: what still waits for its turn is left to the successor.
     over: CancellationToken,
+    hands: Hands,
 }
 
 impl Lanes {
-    pub fn new(over: CancellationToken) -> Self {
-        Self { tails: HashMap::new(), over }
+    pub fn new(over: CancellationToken, hands: Hands) -> Self {
+        Self { tails: HashMap::new(), over, hands }
     }
 
     /// Hands a message on; one of a lane waits for the one before it.
@@ -34,8 +36,7 @@ impl Lanes {
             }
         };
         let (job, over) = (job.clone(), self.over.clone());
-        // Owned by the window and the settler: both wait for it.
-        tokio::spawn(async move {
+        self.hands.take_up(async move {
             if let Some(before) = before {
                 // Ends with its sender, however that one ended.
                 let _ = before.await;

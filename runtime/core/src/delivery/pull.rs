@@ -7,10 +7,12 @@ use super::batch;
 use super::lanes::Lanes;
 use super::message::error_text;
 use super::target::Target;
+use super::work::{self, Hands, Verdicts};
 use crate::runtime::Runtime;
 use crate::slots::Slot;
+use futures::future::BoxFuture;
 use proa_host::generation::Generation;
-use proa_host::kinds::pubsub::{Message, SubscribeRequest, Verdict};
+use proa_host::kinds::pubsub::{Message, SubscribeRequest};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -28,7 +30,6 @@ const PREDECESSOR: Duration = Duration::from_secs(5);
 /// The first and the longest pause before a failed subscription is tried again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
-pub(super) type Verdicts = mpsc::Sender<(String, Verdict)>;
 /// A message and its place in the window.
 pub(super) type Held = (Message, OwnedSemaphorePermit);
 
@@ -118,20 +119,25 @@ impl Pull {
             // What it has in its hands comes first. An application that is slow does not hold the successor up for ever.
             let _ = tokio::time::timeout(PREDECESSOR, before.task).await;
         }
-        let (verdicts, settler) = self.settle(generation.clone(), id);
+        let (hands, verdicts, mut work) = work::begin(generation.clone(), id, self.slot.in_flight());
         let mut open = Open { generation, id, number, changes, released: false };
-        let outcome = self.receive(&mut open, verdicts, window).await;
-        self.finish(open, settler).await;
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.receive(&mut open, hands, verdicts, window) => outcome,
+            // It has what it needs to go on for as long as messages are received.
+            () = &mut work => Err("the deliveries ended".into()),
+        };
+        self.finish(open, work).await;
         outcome
     }
 
-    async fn receive(&self, open: &mut Open<'_>, verdicts: Verdicts, window: usize) -> Result<(), String> {
+    async fn receive(&self, open: &mut Open<'_>, hands: Hands, verdicts: Verdicts, window: usize) -> Result<(), String> {
         let places = Arc::new(Semaphore::new(window));
         let over = CancellationToken::new();
         // What still waits for its turn when this ends is left to the successor, however it ends.
         let _over = over.clone().drop_guard();
         let job = Job { runtime: self.runtime.clone(), slot: self.slot.clone(), target: self.target.clone(), verdicts };
-        let mut out = Out::new(job, &over, window);
+        let mut out = Out::new(job, hands, &over, window);
         let broker = open.generation.pubsub();
         loop {
             let first = tokio::select! {
@@ -162,27 +168,10 @@ impl Pull {
         }
     }
 
-    /// Settles verdicts in batches, in a task of its own; it ends when the last sender is gone.
-    fn settle(&self, generation: Arc<Generation>, id: u64) -> (Verdicts, JoinHandle<()>) {
-        let (sender, mut receiver) = mpsc::channel(WINDOW);
-        let in_flight = self.slot.in_flight();
-        let task = tokio::spawn(async move {
-            let mut batch = Vec::new();
-            while receiver.recv_many(&mut batch, WINDOW).await > 0 {
-                let outcome = generation.pubsub().settle(id, std::mem::take(&mut batch)).await;
-                let failed = outcome.map_err(|e| e.to_string()).and_then(|r| r.map_err(|e| error_text(&e)));
-                if let Err(error) = failed {
-                    tracing::warn!(target: "dapr.runtime.pubsub", "cannot settle messages of {}: {error}", generation.identity().name);
-                }
-            }
-            drop(in_flight);
-        });
-        (sender, task)
-    }
-
     /// Lets what is with the application be settled, then gives the rest back. A swap does not wait for that: a successor can start
     /// at once.
-    async fn finish(&self, mut open: Open<'_>, settler: JoinHandle<()>) {
+    async fn finish(&self, mut open: Open<'_>, work: BoxFuture<'static, ()>) {
+        let settler = tokio::spawn(work);
         open.release().await;
         let stopping = self.stop.is_cancelled();
         if stopping {
@@ -237,13 +226,13 @@ enum Out {
 }
 
 impl Out {
-    fn new(job: Job, over: &CancellationToken, window: usize) -> Self {
+    fn new(job: Job, hands: Hands, over: &CancellationToken, window: usize) -> Self {
         match job.target.batching() {
-            None => Self::Lanes(job, Lanes::new(over.clone())),
+            None => Self::Lanes(job, Lanes::new(over.clone(), hands)),
             Some(batching) => {
                 let (sender, receiver) = mpsc::channel(window);
-                // It ends with its sender, and the settler waits for it.
-                tokio::spawn(batch::run(job, batching, over.clone(), receiver));
+                // It ends with its sender.
+                hands.take_up(batch::run(job, batching, over.clone(), receiver));
                 Self::Batch(sender)
             }
         }
