@@ -13,13 +13,12 @@ suite() {
     if "$@"; then passed=$((passed + 1)); else failed+=("$name"); fi
     echo "== $name: $((SECONDS - begun))s"
 }
+
 formatting() { cargo fmt --all --check && (cd components-wasm && cargo fmt --all --check); }
 
 guests() { (cd components-wasm && CARGO_TARGET_DIR="$CARGO_TARGET_DIR-guest-tests" cargo test --workspace -q); }
 
-test_formatting() { cargo fmt --all --check && (cd components-wasm && cargo fmt --all --check); }
-
-guests() { PROA_TEST_GUESTS=$(tests/guests/build.sh | tail -1) && export PROA_TEST_GUESTS && [ -d "$PROA_TEST_GUESTS" ]; }
+test_guests() { PROA_TEST_GUESTS=$(tests/guests/build.sh | tail -1) && export PROA_TEST_GUESTS && [ -d "$PROA_TEST_GUESTS" ]; }
 
 suite formatting formatting
 suite test-guests test_guests
