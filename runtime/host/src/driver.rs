@@ -100,7 +100,16 @@ impl Line {
     }
 
     /// Runs `work` inside the instance. With no limit it may take for ever (streams); the guest's CPU time is bounded in any case.
-    pub async fn call<R, F>(&self, limit: Option<Duration>, work: F) -> Result<R, CallError>
+    pub async fn call<R, F>(self: &Arc<Self>, limit: Option<Duration>, work: F) -> Result<R, CallError>
+    where
+        R: Send + 'static,
+        F: for<'a> FnOnce(&'a Accessor<Ctx>, &'a Exports) -> BoxFuture<'a, wasmtime::Result<R>> + Send + 'static,
+    {
+        self.begin(work)?.answer(limit).await
+    }
+
+    /// Hands `work` to the instance.
+    pub fn begin<R, F>(self: &Arc<Self>, work: F) -> Result<Pending<R>, CallError>
     where
         R: Send + 'static,
         F: for<'a> FnOnce(&'a Accessor<Ctx>, &'a Exports) -> BoxFuture<'a, wasmtime::Result<R>> + Send + 'static,
@@ -118,21 +127,11 @@ impl Line {
             })
         });
         self.load.fetch_add(1, Ordering::Relaxed);
-        let _busy = Unload(self);
+        let pending = Pending { line: self.clone(), answer };
         match self.queue.try_send(job) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => return Err(CallError::Busy),
-            Err(mpsc::error::TrySendError::Closed(_)) => {
-                return Err(CallError::NotStarted(self.ended.get().cloned().unwrap_or_else(|| UNKNOWN.into())));
-            }
-        }
-        let answer = match limit {
-            None => answer.await,
-            Some(limit) => tokio::time::timeout(limit, answer).await.map_err(|_| CallError::Deadline(limit))?,
-        };
-        match answer.unwrap_or_else(|_| Err(CallError::Trapped(UNKNOWN.into()))) {
-            Err(CallError::Trapped(_)) => Err(CallError::Trapped(self.reason().await)),
-            answer => answer,
+            Ok(()) => Ok(pending),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(CallError::Busy),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(CallError::NotStarted(self.ended.get().cloned().unwrap_or_else(|| UNKNOWN.into()))),
         }
     }
 
@@ -143,10 +142,29 @@ impl Line {
     }
 }
 
-struct Unload<'a>(&'a Line);
-impl Drop for Unload<'_> {
+/// A call on its way. It counts as load for as long as somebody holds this.
+pub(crate) struct Pending<R> {
+    line: Arc<Line>,
+    answer: oneshot::Receiver<Result<R, CallError>>,
+}
+
+impl<R> Pending<R> {
+    /// What the instance answers, within the limit. May be asked again when it was given up before.
+    pub async fn answer(&mut self, limit: Option<Duration>) -> Result<R, CallError> {
+        let answer = match limit {
+            None => (&mut self.answer).await,
+            Some(limit) => tokio::time::timeout(limit, &mut self.answer).await.map_err(|_| CallError::Deadline(limit))?,
+        };
+        match answer.unwrap_or_else(|_| Err(CallError::Trapped(UNKNOWN.into()))) {
+            Err(CallError::Trapped(_)) => Err(CallError::Trapped(self.line.reason().await)),
+            answer => answer,
+        }
+    }
+}
+
+impl<R> Drop for Pending<R> {
     fn drop(&mut self) {
-        self.0.load.fetch_sub(1, Ordering::Relaxed);
+        self.line.load.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -4,6 +4,7 @@
 mod instance;
 mod instances;
 mod supervise;
+mod watched;
 
 use crate::ctx::Ctx;
 use crate::driver::CallError;

@@ -35,7 +35,7 @@ fn trap_text(error: &wasmtime::Error) -> String {
 }
 
 /// The guest's own state as bytes.
-pub(super) async fn save(line: &Line, limit: Duration) -> Result<Vec<u8>, String> {
+pub(super) async fn save(line: &Arc<Line>, limit: Duration) -> Result<Vec<u8>, String> {
     line.call(Some(limit), |accessor, exports| Box::pin(crate::kinds::save(accessor, exports))).await.map_err(|e| e.to_string())?
 }
 

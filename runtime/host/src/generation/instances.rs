@@ -2,6 +2,7 @@
 
 use super::instance::{InstanceError, launch, save};
 use super::supervise::{Seat, install, replace, watch};
+use super::watched::Watched;
 use super::{Facts, Identity, Stats};
 use crate::ctx::{Ctx, Limits};
 use crate::driver::{CallError, Line};
@@ -109,13 +110,8 @@ impl Instances {
             },
             None => None,
         };
-        let line = seat.line.load_full();
-        let outcome = line.call(limit, work).await;
-        if let Err(CallError::Deadline(_)) = outcome {
-            self.plan.stats.deadlines.fetch_add(1, Ordering::Relaxed);
-            replace(&self.plan, seat, "a call did not return within its deadline");
-        }
-        outcome
+        let pending = seat.line.load_full().begin(work)?;
+        Watched::new(&self.plan, seat, pending, limit).answer().await
     }
 
     /// Waits, for a second at most, until an instance that ended has its successor: for calls that cannot be repeated.

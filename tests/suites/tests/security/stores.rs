@@ -89,6 +89,22 @@ async fn a_call_that_never_returns() {
     fails("never", &["deadline"]).await;
 }
 
+/// Nobody waits for the deadline any more when it comes: it is kept all the same, and the instance replaced.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_never_returns_to_a_caller_who_left() {
+    if against_dapr() {
+        return;
+    }
+    for wire in Wire::BOTH {
+        let sidecar = start().await;
+        let api = sidecar.api(wire).await;
+        let impatient = tokio::time::timeout(Duration::from_millis(200), api.get("hostile", "never")).await;
+        assert!(impatient.is_err(), "{wire:?}: answered {impatient:?}");
+        logged(&sidecar, &["component=hostile", "deadline"]).await;
+        recovered(&sidecar).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_huge_answer() {
     fails("huge", &["trapped"]).await;
