@@ -104,12 +104,15 @@ def main():
             progress("")
             if redis:
                 redis.close()
-    medians = report.medians(samples)
     seconds = round(time.monotonic() - began)
-    print(report.markdown(medians, list(binaries)))
-    print(f"{seconds} s, {'one short round' if chosen.quick else 'full run'}, on {machine()['cores']} cores.")
-    result = {"machine": machine(), "binaries": binaries, "quick": chosen.quick, "seconds": seconds, "medians": medians, "samples": [{"section": section, "label": label, "rounds": rounds} for (section, label), rounds in samples.items()]}
+    rows = [{"section": section, "label": label, "rounds": rounds} for (section, label), rounds in samples.items()]
+    result = {"machine": machine(), "binaries": binaries, "quick": chosen.quick, "seconds": seconds, "samples": rows}
+    # Written before anything is computed of it: a run takes a quarter of an hour.
     pathlib.Path(chosen.json).write_text(json.dumps(result, indent=1) + "\n")
+    result["medians"] = report.medians(samples)
+    pathlib.Path(chosen.json).write_text(json.dumps(result, indent=1) + "\n")
+    print(report.markdown(result["medians"], list(binaries)))
+    print(f"{seconds} s, {'one short round' if chosen.quick else 'full run'}, on {machine()['cores']} cores.")
 
 
 if __name__ == "__main__":
