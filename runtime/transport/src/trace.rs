@@ -205,7 +205,8 @@ mod tests {
         put_http(&mut headers);
         assert_eq!(headers[&PARENT], ZERO);
         headers.insert(PARENT, GIVEN.parse().unwrap());
-        (put_http(&mut headers), put_relayed(&mut headers));
+        put_http(&mut headers);
+        put_relayed(&mut headers);
         assert_eq!(headers[&PARENT], GIVEN);
     }
 

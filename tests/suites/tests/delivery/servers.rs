@@ -259,7 +259,9 @@ async fn jetstream_refuses_a_durable_name_that_is_another_topics() {
 /// An address that nobody listens on is a failed start that names the component; a field that is wrong is named.
 #[tokio::test]
 async fn what_is_wrong_is_named() {
-    let cases: &[(&str, &[(&str, &str)], &str)] = &[
+    /// A type of component, its metadata, what the log says.
+    type Case = (&'static str, &'static [(&'static str, &'static str)], &'static str);
+    let cases: &[Case] = &[
         ("pubsub.rabbitmq", &[("connectionString", "amqp://127.0.0.1:1")], "Failed to init component broker (pubsub.rabbitmq/v1)"),
         ("pubsub.rabbitmq", &[("connectionString", "amqp://127.0.0.1:1"), ("exchangeKind", "square")], "exchangeKind"),
         ("pubsub.rabbitmq", &[("connectionString", "amqp://127.0.0.1:1"), ("protocol", "amqps")], "protocol does not match"),

@@ -37,6 +37,8 @@ pub enum Blow {
     Broker,
 }
 
+// One a case: its size does not matter.
+#[allow(clippy::large_enum_variant)]
 enum Server {
     Redis(Redis),
     Other(BrokerServer),
